@@ -1,0 +1,276 @@
+"""Which array library an array belongs to: NumPy on the host, CuPy on a GPU.
+
+The data decides.  Every function that calls the array library begins with
+
+    xp = array_module(x, ...)
+
+and then writes `xp.exp(x)`, so the same line runs on both.  This is the only file of the
+library that may import CuPy, and the only place where arrays cross between host and device:
+`to_device` is the door in, `to_numpy` the door out.
+
+Random numbers are drawn on the host, from a `numpy.random.Generator`, and then carried to the
+device: NumPy and CuPy give different streams for the same seed, and a seed should mean the same
+model everywhere.
+"""
+
+import importlib
+import os
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+INSTALL_LINE = (
+    "python -m pip install 'minillm[cuda13]'  (or 'minillm[cuda12]'; nvidia-smi tells which)"
+)
+
+# array type -> the module that works on it.  CuPy's type is added when a CuPy array first appears.
+_modules: dict[type, Any] = {np.ndarray: np}
+# types that go with arrays of any library
+_neutral: set[type] = {int, float, bool, type(None), np.float32, np.float64, np.int64, np.bool_}
+
+
+def array_module(*arrays: Any) -> Any:
+    """The array library of the arguments: numpy, or the module their device arrays belong to.
+
+    Python scalars and None go with anything; without any array the answer is numpy.
+
+    Raises   TypeError if host and device arrays are mixed
+    """
+    found = None
+    for array in arrays:
+        kind = type(array)
+        module = _modules.get(kind)
+        if module is None:
+            if kind in _neutral:
+                continue
+            module = _module_of_type(kind)
+            if module is None:
+                continue
+        if found is None:
+            found = module
+        elif module is not found:
+            names = " and ".join(sorted({found.__name__, module.__name__}))
+            raise TypeError(
+                f"arrays of {names} are mixed: move all of them to one device first, "
+                "with x.to('cuda') or x.to('cpu')"
+            )
+    return np if found is None else found
+
+
+def _module_of_type(kind: type) -> Any:
+    """Look up an array type that array_module meets for the first time."""
+    if issubclass(kind, np.ndarray):
+        _modules[kind] = np
+        return np
+    if kind.__module__.split(".")[0] == "cupy":
+        _modules[kind] = importlib.import_module("cupy")
+        return _modules[kind]
+    _neutral.add(kind)
+    return None
+
+
+def is_array(x: Any) -> bool:
+    """True for a host or device array; False for Python and NumPy scalars, lists and None."""
+    kind = type(x)
+    return kind in _modules or (kind not in _neutral and _module_of_type(kind) is not None)
+
+
+def cache_blocks(flat: Any, entries: int = 8192) -> Iterator[slice]:
+    """Slices that cut a flat array into pieces which stay in the processor's nearest cache.
+
+    An elementwise formula of many steps that runs block by block reads each number from memory
+    once instead of once per step.  A device array is one block: a GPU wants few, large calls.
+    """
+    step = entries if type(flat) is np.ndarray else max(flat.size, 1)
+    for start in range(0, flat.size, step):
+        yield slice(start, start + step)
+
+
+# --------------------------------------------------------------------------------- devices
+
+
+def _load_cupy() -> Any:
+    """Import CuPy and make sure that there is a GPU behind it: the import alone proves nothing."""
+    try:
+        cupy = importlib.import_module("cupy")
+    except ImportError as error:
+        raise RuntimeError(
+            f"device 'cuda' needs CuPy, which is not installed: {INSTALL_LINE}"
+        ) from error
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except RuntimeError as error:  # CUDARuntimeError is one: no driver, or one that is too old
+        raise RuntimeError(
+            f"CuPy {cupy.__version__} is installed but finds no usable GPU ({error}): install or "
+            f"update the NVIDIA driver, or use device 'cpu'. For another CUDA version: {INSTALL_LINE}"
+        ) from error
+    if count == 0:
+        raise RuntimeError(
+            "CuPy is installed but no GPU is visible: check CUDA_VISIBLE_DEVICES and nvidia-smi, "
+            "or use device 'cpu'"
+        )
+    return cupy
+
+
+_loaders: dict[str, Callable[[], Any]] = {"cpu": lambda: np, "cuda": _load_cupy}
+
+
+def register_backend(kind: str, loader: Callable[[], Any], array_type: type | None = None) -> None:
+    """Add a device kind, such as the test suite's stand-in for CuPy.
+
+    `loader()` returns the array module; `array_type` is its array class, for `array_module`.
+    """
+    _loaders[kind] = loader
+    if array_type is not None:
+        _modules[array_type] = loader()
+
+
+class Device:
+    """Where arrays live: Device("cpu"), Device("cuda"), Device("cuda:1").
+
+    Without an argument the environment variable MINILLM_DEVICE decides, and "cpu" if it is unset.
+
+    Raises   ValueError for an unknown kind or index; RuntimeError with the line to install or
+             the driver's complaint if "cuda" cannot be used here
+
+    >>> Device("cpu")
+    Device('cpu')
+    """
+
+    def __init__(self, spec: "str | Device | None" = None) -> None:
+        text = str(spec or os.environ.get("MINILLM_DEVICE") or "cpu")
+        self.kind, _, index = text.partition(":")
+        if self.kind not in _loaders or not (index or "0").isdecimal():
+            known = ", ".join(repr(kind) for kind in _loaders)
+            raise ValueError(f"device {text!r} is unknown: use one of {known}, or 'cuda:1'")
+        self.index = int(index or 0)
+        self.xp = _loaders[self.kind]()
+        if self.kind == "cuda":
+            count = self.xp.cuda.runtime.getDeviceCount()
+            if self.index >= count:
+                raise ValueError(f"device {text!r} does not exist: there are {count} GPUs, from 0")
+
+    @staticmethod
+    def names(target: Any) -> bool:
+        """True if target is a Device or a string such as "cuda:1"; False for a dtype."""
+        if isinstance(target, str):
+            return target.partition(":")[0] in _loaders
+        return isinstance(target, Device)
+
+    def put(self, array: Any, dtype: Any = None) -> Any:
+        """The array on this device (a copy only if it lives elsewhere or has another dtype)."""
+        if self.kind == "cpu":
+            array = to_numpy(array)
+            return array if dtype is None else array.astype(dtype, copy=False)
+        if self.kind == "cuda":
+            with self.xp.cuda.Device(self.index):
+                return self.xp.asarray(array, dtype=dtype)
+        return self.xp.asarray(array, dtype=dtype)
+
+    def synchronize(self) -> None:
+        """Wait until the device has finished all work given to it: needed before reading a clock."""
+        if self.kind == "cuda":
+            with self.xp.cuda.Device(self.index):
+                self.xp.cuda.get_current_stream().synchronize()
+
+    def __str__(self) -> str:
+        return self.kind if self.index == 0 else f"{self.kind}:{self.index}"
+
+    def __repr__(self) -> str:
+        return f"Device({str(self)!r})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Device) and str(self) == str(other)
+
+    def __hash__(self) -> int:
+        return hash(str(self))
+
+
+def to_device(array: Any, device: "str | Device | None") -> Any:
+    """The array on the given device: the one door in."""
+    return (device if isinstance(device, Device) else Device(device)).put(array)
+
+
+def to_numpy(array: Any) -> np.ndarray:
+    """The array as a NumPy array on the host: the one door out (waits for the device)."""
+    return array.get() if hasattr(array, "get") else np.asarray(array)
+
+
+def host_number(value: Any) -> float:
+    """A 0-d array or scalar as a Python float (waits for the device)."""
+    return float(value)
+
+
+# ---------------------------------------------------------------------- repeated indices
+
+
+def scatter_add(target: Any, index: Any, values: Any) -> None:
+    """target[index] += values, where an index that occurs k times collects all k values.
+
+    `target[index] += values` would keep only the last of them.  `xp.add.at` says exactly what is
+    meant, but visits one row at a time; sorting brings equal indices together, and then one
+    `add.reduceat` sums every run.  It also adds in a fixed order, which atomic additions on a
+    GPU do not.
+
+    Shapes   target (V, ...) changed in place; index (N,) integers in [0, V); values (N, ...)
+    """
+    if len(index) == 0:
+        return
+    xp = array_module(target, index, values)
+    order = xp.argsort(index, kind="stable")  # (N,)
+    ordered = index[order]
+    starts = xp.flatnonzero(xp.concatenate([xp.ones(1, dtype=bool), ordered[1:] != ordered[:-1]]))
+    target[ordered[starts]] += xp.add.reduceat(values[order], starts, axis=0)
+
+
+# ------------------------------------------------------------------------------ randomness
+
+_generator = np.random.default_rng(0)
+
+
+def manual_seed(seed: int) -> np.random.Generator:
+    """Seed the library's own generator, used wherever an `rng` argument is left out.
+
+    NumPy's global generator is never touched.  Returns the generator.
+
+    >>> import minillm
+    >>> _ = minillm.manual_seed(0)
+    """
+    global _generator
+    _generator = np.random.default_rng(seed)
+    return _generator
+
+
+def default_generator(rng: np.random.Generator | None = None) -> np.random.Generator:
+    """`rng` itself, or the library's generator where it is None.
+
+    Raises   TypeError if rng is an int or a legacy RandomState
+    """
+    if rng is None:
+        return _generator
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(
+            f"rng must be a numpy.random.Generator, got {type(rng).__name__}: "
+            "write rng=numpy.random.default_rng(seed)"
+        )
+    return rng
+
+
+# ---------------------------------------------------------------------------- Python values
+
+
+def from_python(value: Any) -> np.ndarray:
+    """A Python number or (nested) list as a host array: ints become int64, others float32.
+
+    Raises   ValueError if the lists are ragged or hold something that is not a number
+    """
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ValueError(f"a list must be rectangular to become an array: {error}") from None
+    if array.dtype.kind not in "biufc":
+        raise ValueError(f"only numbers can become an array, got {type(value).__name__} {value!r}")
+    if array.dtype.kind == "f" and not isinstance(value, np.generic):
+        return array.astype(np.float32)
+    return array.astype(np.int64) if array.dtype.kind in "iu" else array

@@ -1,0 +1,106 @@
+"""The graph of calls, and the chain rule over it.
+
+Reverse accumulation (Griewank & Walther 2008, Evaluating Derivatives, section 3.2): with the
+gradient of the loss w.r.t. every output of a call known,
+
+    grad_input = sum over all uses of (d output / d input)^T grad_output                  (1)
+
+Each call is visited once, after all calls that used its outputs: a topological order.  Without
+that order, a value used twice would send on a half-finished sum, and the rest again later.
+"""
+
+import weakref
+
+from . import debugging
+from .backend import array_module
+
+
+class Node:
+    """One call of one operation, or a leaf.  An array stays alive only if forward saved it."""
+
+    __slots__ = ("__weakref__", "edges", "leaf", "op", "outputs", "path", "prints", "saved")
+
+    def __init__(self, op, saved=None, edges=(), outputs=()):
+        self.op, self.saved, self.edges = op, saved, edges  # edge: (node, output number) or None
+        self.outputs = outputs  # (shape, dtype) of each output: what its gradient must look like
+        self.path, self.prints, self.leaf = "", None, None  # the first two under debug() only
+
+    def __repr__(self):
+        return f"{self.op.name if self.op else 'leaf'}{f' in {self.path}' if self.path else ''}"
+
+
+def leaf_node(tensor, outputs):
+    """The node of a tensor that no operation made.  It does not keep the tensor alive."""
+    node = Node(None, outputs=outputs)
+    node.leaf = weakref.ref(tensor)
+    return node
+
+
+def backpropagate(root, number, grad):
+    """Formula (1), from one output of one node back to all leaves, whose `.grad` grows.
+
+    A gradient that arrives alone is borrowed from the backward that made it and never written to;
+    the second one to arrive allocates their sum, later ones are added to it in place.
+    """
+    grads = {(root, number): grad}
+    owned = set()  # edges whose sum was allocated here
+    for node in _consumers_first(root):
+        grad_out = tuple([grads.pop((node, i), None) for i in range(len(node.outputs))])
+        if node.op is None:
+            _add_to_leaf(node.leaf(), grad_out[0], (node, 0) in owned)
+            continue
+        for edge, grad_in in zip(node.edges, _run_backward(node, grad_out), strict=True):
+            if edge is None:
+                continue
+            if edge not in grads:
+                grads[edge] = grad_in
+            elif edge in owned:
+                grads[edge] += grad_in
+            else:
+                grads[edge] = grads[edge] + grad_in
+                owned.add(edge)
+
+
+def _consumers_first(root):
+    """All nodes that lead to root, each after every node that uses it: depth first, no recursion."""
+    order, seen, stack = [], {root}, [(root, iter(root.edges))]
+    while stack:
+        node, edges = stack[-1]
+        for edge in edges:
+            if edge is not None and edge[0] not in seen:
+                seen.add(edge[0])
+                stack.append((edge[0], iter(edge[0].edges)))
+                break
+        else:
+            order.append(node)
+            stack.pop()
+    return reversed(order)
+
+
+def _run_backward(node, grad_out):
+    """One application of (1): what one call sends back to each of its inputs."""
+    if node.saved is None:
+        raise RuntimeError(
+            f"{node}: this graph was differentiated before and its saved arrays are freed: "
+            "add the losses first and call backward() once, or compute the loss again"
+        )
+    xp = array_module(*grad_out)
+    pairs = zip(grad_out, node.outputs, strict=True)  # an output that nobody used has gradient 0
+    grad_out = tuple([xp.zeros(s, dtype=d) if g is None else g for g, (s, d) in pairs])
+    if node.prints is not None:
+        debugging.compare_prints(node)
+    wanted = [e and e[0].outputs[e[1]] for e in node.edges]
+    grad = grad_out[0] if node.op.outputs == 1 else grad_out
+    grads = node.op.pull_back(grad, node.saved, wanted, node)
+    if debugging.debugging:
+        debugging.watch_backward(node, grads, grad_out)
+    node.saved = None  # free the activations
+    return grads
+
+
+def _add_to_leaf(leaf, grad, owned):
+    """A leaf owns its .grad: a first gradient is copied unless it is already nobody else's."""
+    if leaf is not None and leaf.grad is not None:
+        leaf.grad += grad
+    elif leaf is not None:  # None: dropped by its owner, so nobody can ask for this gradient
+        leaf.grad = grad if owned else grad.copy()

@@ -1,0 +1,91 @@
+"""One operation as the engine sees it: a pure pair of functions whose signature has been read.
+
+The parameters of `forward` before `*` are arrays, those after it are options.  `Operation.bind`
+sorts the arguments of a call accordingly, so that everything a Python function allows (arrays by
+name, defaults, options by position as in `F.softmax(x, -1)`) works, and a mistake is explained.
+`Operation.pull_back` calls backward and holds its answer against what forward was given.
+"""
+
+import inspect
+from typing import Any
+
+from .ops.checks import unknown_option
+
+_KEYWORD = inspect.Parameter.KEYWORD_ONLY
+_VARIADIC = inspect.Parameter.VAR_POSITIONAL
+
+
+class Operation:
+    """A pure pair (forward, backward), its name, and the names of its arrays and options."""
+
+    def __init__(self, forward: Any, backward: Any, outputs: int | None = 1) -> None:
+        self.forward, self.backward, self.outputs = forward, backward, outputs
+        self.name = forward.__name__.removesuffix("_forward")
+        self.signature = inspect.signature(forward)
+        parameters = self.signature.parameters
+        self.arrays = [n for n, p in parameters.items() if p.kind is not _KEYWORD]
+        self.options = [n for n, p in parameters.items() if p.kind is _KEYWORD]
+        self.defaults = [parameters[n].default for n in self.arrays]
+        self.variadic = any(p.kind is _VARIADIC for p in parameters.values())
+        self.takes_needs = "needs" in inspect.signature(backward).parameters
+
+    def bind(self, inputs: tuple, options: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
+        """Arrays in forward's order, with defaults filled in, and the options by name.
+
+        Raises   TypeError for a missing, unknown or doubled argument; masks are explained
+        """
+        options = dict(options)
+        if self.variadic:
+            self._check(options)
+            return inputs, options
+        for name, value in zip(self.options, inputs[len(self.arrays) :], strict=False):
+            if name in options:
+                raise TypeError(f"{self.name}: {name!r} is given twice")
+            options[name] = value
+        if len(inputs) > len(self.arrays) + len(self.options):
+            raise TypeError(f"{self.name}{self.signature}: got {len(inputs)} arguments")
+        arrays = list(inputs[: len(self.arrays)])
+        for name in self.arrays[: len(arrays)]:
+            if name in options:
+                raise TypeError(f"{self.name}: {name!r} is given twice")
+        for i in range(len(arrays), len(self.arrays)):
+            value = options.pop(self.arrays[i], self.defaults[i])
+            if value is inspect.Parameter.empty:
+                raise TypeError(f"{self.name}: the argument {self.arrays[i]!r} is missing")
+            arrays.append(value)
+        self._check(options)
+        return tuple(arrays), options
+
+    def _check(self, options: dict[str, Any]) -> None:
+        for name, value in options.items():
+            if name not in self.options:
+                raise unknown_option(self.name, name, [*self.arrays, *self.options])
+            if hasattr(value, "requires_grad"):  # a Tensor
+                raise TypeError(f"{self.name}: {name} is an option: pass its array, {name}.data")
+
+    def pull_back(self, grad_out: Any, saved: Any, wanted: list, who: Any) -> tuple:
+        """Call backward and check what it returns.
+
+        wanted   for each input the (shape, dtype) its gradient must have; None where none is needed
+        Raises   ValueError that names the operation (`who`), the argument and both shapes
+        """
+        needs = {"needs": tuple([w is not None for w in wanted])} if self.takes_needs else {}
+        grads = self.backward(grad_out, saved, **needs)
+        if not isinstance(grads, tuple) or len(grads) != len(wanted):
+            found = f"{len(grads)} gradients" if isinstance(grads, tuple) else type(grads).__name__
+            raise ValueError(f"{who}: backward must return {len(wanted)} gradients, got {found}")
+        for i, (grad, expected) in enumerate(zip(grads, wanted, strict=True)):
+            if expected is None:
+                continue
+            shape, dtype = expected
+            if grad is None or grad.shape != shape or grad.dtype != dtype:
+                found = "None" if grad is None else f"{grad.shape} {grad.dtype}"
+                raise ValueError(
+                    f"{who}: the gradient of {self.argument(i)} must be {shape} {dtype}, "
+                    f"got {found}"
+                )
+        return grads
+
+    def argument(self, i: int) -> str:
+        """Input number i in words; the inputs of concatenate share one name."""
+        return f"{self.arrays[0]}[{i}]" if self.variadic else self.arrays[i]

@@ -1,0 +1,97 @@
+"""GELU, the Gaussian error linear unit.
+
+Formula (Hendrycks & Gimpel 2016, arXiv:1606.08415, section 2), with the standard normal
+distribution function Phi and its density phi:
+
+    out = x * Phi(x)       Phi(x) = (1 + erf(x / sqrt(2))) / 2       phi = Phi' = exp(-x^2/2) / sqrt(2 pi)
+
+and its approximation by tanh, the one that GPT-2 was trained with (same section):
+
+    out = x/2 * (1 + tanh(u))       u = sqrt(2/pi) * (x + 0.044715 x^3)
+
+Backward.  By the product rule the slope of the exact form is
+
+    d out/dx = Phi(x) + x * phi(x)                                                        (1)
+
+and of the approximation, with tanh' = 1 - tanh^2 (elementwise.py, result 4),
+
+    d out/dx = (1 + t)/2 + x/2 * (1 - t^2) * du/dx,     t = tanh(u)                       (2)
+    du/dx    = sqrt(2/pi) * (1 + 3 * 0.044715 x^2)
+
+exp(-x^2/2) is needed for Phi and for phi: by (1) of erf.py, Phi(-a) = erfc(a / sqrt(2)) / 2, and
+erfc is that exponential times a ratio of polynomials.  So forward computes the slope while the
+exponential is at hand, and saves the slope instead of x: backward is one product.
+
+Both forms work in blocks that stay in the cache, because some twenty passes over an array that
+does not fit cost mostly memory traffic.
+Check: tests/ops/test_gelu.py    Notebook: notebooks/12_the_block.ipynb
+"""
+
+import math
+
+from ..backend import array_module, cache_blocks
+from .checks import require_floating
+from .erf import erfc_of_magnitude
+
+SQRT_2_OVER_PI = math.sqrt(2 / math.pi)
+CUBIC = 0.044715
+
+
+def gelu_forward(x, *, approximate="none"):
+    """x times the probability that a standard normal number is below x.
+
+    Shapes   x: any -> the same
+    Dtype    floating, kept
+    Units    x in standard deviations of the normal distribution it is compared with
+    Saves    slope, of the shape of x: d out / d x
+    Raises   ValueError if approximate is neither "none" nor "tanh"; TypeError if x is not floating
+    """
+    xp = array_module(x)
+    require_floating("gelu", x=x)
+    if approximate not in ("none", "tanh"):
+        raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
+    one_block = _exact if approximate == "none" else _tanh
+    flat = x.reshape(-1)  # a view wherever possible
+    out = xp.empty(flat.shape, dtype=x.dtype)
+    slope = xp.empty(flat.shape, dtype=x.dtype)
+    for block in cache_blocks(flat):
+        one_block(flat[block], out[block], slope[block])
+    return out.reshape(x.shape), (slope.reshape(x.shape),)
+
+
+def gelu_backward(grad_out, saved):
+    """Gradient w.r.t. x: forward has already computed (1) or (2)."""
+    (slope,) = saved
+    return (grad_out * slope,)
+
+
+def _exact(x, out, slope):
+    """Fill out and slope with x * Phi(x) and (1)."""
+    xp = array_module(x)
+    half_tail, gauss = erfc_of_magnitude(x * math.sqrt(0.5))  # gauss = exp(-x^2/2)
+    half_tail *= 0.5  # Phi(-|x|)
+    cdf = xp.where(x < 0, half_tail, 1 - half_tail)  # Phi(x)
+    xp.multiply(x, cdf, out=out)
+    gauss *= 1 / math.sqrt(2 * math.pi)  # phi(x)
+    xp.multiply(x, gauss, out=slope)
+    slope += cdf
+
+
+def _tanh(x, out, slope):
+    """Fill out and slope with x/2 * (1 + tanh(u)) and (2)."""
+    xp = array_module(x)
+    square = x * x
+    u = square * (SQRT_2_OVER_PI * CUBIC)
+    u += SQRT_2_OVER_PI
+    u *= x
+    t = xp.tanh(u, out=u)
+    xp.multiply(t, 0.5, out=slope)
+    slope += 0.5  # (1 + t)/2
+    xp.multiply(x, slope, out=out)
+    t *= t
+    xp.subtract(1, t, out=t)  # 1 - t^2
+    square *= 1.5 * CUBIC * SQRT_2_OVER_PI
+    square += 0.5 * SQRT_2_OVER_PI  # du/dx / 2
+    square *= t
+    square *= x
+    slope += square

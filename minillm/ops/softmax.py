@@ -1,0 +1,87 @@
+"""Softmax and its logarithm.
+
+Formula (Bridle 1990, Neurocomputing, eq. 11), along one axis:
+
+    p_i = exp(x_i) / sum_j exp(x_j)          log p_i = x_i - log sum_j exp(x_j)
+
+Adding a constant to all x_j changes nothing, so the largest is subtracted first: every exponent is
+then <= 0 and the sum >= 1, so nothing overflows and nothing is divided by zero.
+
+Backward.  x_i enters p_i and, through the sum, every other p_j:
+
+    d p_j / d x_i = p_j * ([i = j] - p_i)
+    grad_x_i = sum_j g_j p_j ([i = j] - p_i) = p_i * (g_i - sum_j g_j p_j)                (1)
+
+The bracket subtracts the p-weighted mean of g: softmax ignores a shift of all x, so the gradients
+of a row sum to zero.  For the logarithm, d log p_j / d x_i = [i = j] - p_i, hence
+
+    grad_x_i = g_i - p_i * sum_j g_j                                                      (2)
+
+Check: tests/ops/test_softmax.py    Notebook: notebooks/05_softmax.ipynb
+"""
+
+from ..backend import array_module
+from .checks import normalize_axes, require_floating
+
+
+def _shifted(operation, x, axis):
+    """x minus its largest entry along the axis, and that axis as a number from 0."""
+    xp = array_module(x)
+    require_floating(operation, x=x)
+    (axis,) = normalize_axes(operation, (axis,), x.ndim)
+    if x.shape[axis] == 0:
+        raise ValueError(f"{operation}: axis {axis} of x {x.shape} has no entries")
+    largest = x.max(axis=axis, keepdims=True)
+    # a row of -inf would give -inf - -inf = NaN; with a finite shift it gives exp(-inf) = 0
+    return x - xp.maximum(largest, float(xp.finfo(x.dtype).min)), axis
+
+
+def softmax_forward(x, *, axis=-1):
+    """Positive numbers that sum to 1 along the axis, in the proportions of exp(x).
+
+    Shapes   x: any with at least one axis -> the same
+    Dtype    floating, kept
+    Units    x in nats (differences are log odds), out are probabilities
+    Saves    out
+    Raises   ValueError if the axis does not exist or is empty; TypeError if x is not floating
+    """
+    p, axis = _shifted("softmax", x, axis)
+    xp = array_module(p)
+    xp.exp(p, out=p)
+    p /= p.sum(axis=axis, keepdims=True)
+    return p, (p, axis)
+
+
+def softmax_backward(grad_out, saved):
+    """Gradient w.r.t. x, by (1)."""
+    p, axis = saved
+    # forward:  p = exp(x) / sum(exp(x))
+    grad_x = grad_out * p
+    grad_x -= p * grad_x.sum(axis=axis, keepdims=True)
+    return (grad_x,)
+
+
+def log_softmax_forward(x, *, axis=-1):
+    """The logarithm of softmax, exact where softmax itself would round to 0.
+
+    Shapes   x: any with at least one axis -> the same
+    Dtype    floating, kept
+    Units    x and out in nats
+    Saves    out
+    Raises   ValueError if the axis does not exist or is empty; TypeError if x is not floating
+    """
+    out, axis = _shifted("log_softmax", x, axis)
+    xp = array_module(out)
+    out -= xp.log(xp.exp(out).sum(axis=axis, keepdims=True))
+    return out, (out, axis)
+
+
+def log_softmax_backward(grad_out, saved):
+    """Gradient w.r.t. x, by (2)."""
+    log_p, axis = saved
+    xp = array_module(log_p)
+    # forward:  out = x - log(sum(exp(x)))
+    grad_x = xp.exp(log_p)
+    grad_x *= -grad_out.sum(axis=axis, keepdims=True)
+    grad_x += grad_out
+    return (grad_x,)
