@@ -32,45 +32,56 @@ import math
 
 from ..backend import array_module
 from .checks import require_boolean, require_floating
+from .dropout import dropout_forward
 
 NAME = "scaled_dot_product_attention"
 
 
-def scaled_dot_product_attention_forward(q, k, v, *, visible=None, is_causal=False, scale=None):
+def scaled_dot_product_attention_forward(
+    q, k, v, *, visible=None, is_causal=False, scale=None, dropout_p=0.0, rng=None
+):
     """For each query, the mean of the values, weighted by how well their keys match it.
 
     Shapes   q (B, H, T, D); k (B, G, S, D); v (B, G, S, E) with G dividing H; visible broadcasts
              to (B, H, T, S), True = may attend -> out (B, H, T, E)
     Dtype    q, k, v floating and equal; visible boolean
-    Saves    q * scale, k, v, p (B, H, T, S)
+    Saves    q * scale, k, v, p (B, H, T, S), and with dropout its mask (B, H, T, S)
     Raises   ValueError that names the shapes if they do not fit; TypeError if dtypes differ or
              visible is not boolean
 
     is_causal lets query t see the keys s <= S - T + t: the last query sees all of them, so that
     queries may be appended to a cache of keys.  Both masks may be given together.
+    dropout_p > 0 drops that share of the entries of p (Vaswani et al. 2017, section 5.4), by
+    dropout.py; leave it 0 when not training.
     """
-    q_scaled, p = _probabilities(NAME, q, k, visible, is_causal, scale)
     array_module(q, k, v)
+    q_scaled, p = _probabilities(NAME, q, k, visible, is_causal, scale)
     require_floating(NAME, q=q, v=v)
     if v.ndim != 4 or v.shape[:3] != k.shape[:3]:
         raise ValueError(f"{NAME}: v {v.shape} must have the first three axes of k {k.shape}")
     B, H, T, S = p.shape
     G = k.shape[1]
-    out = p.reshape(B, G, H // G * T, S) @ v  # (B, G, H/G * T, E)
-    return out.reshape(B, H, T, v.shape[-1]), (q_scaled, k, v, p, _scale_of(q, scale))
+    kept, (mask,) = dropout_forward(p, p=dropout_p, rng=rng)  # p itself where nothing is dropped
+    out = kept.reshape(B, G, H // G * T, S) @ v  # (B, G, H/G * T, E)
+    return out.reshape(B, H, T, v.shape[-1]), (q_scaled, k, v, p, _scale_of(q, scale), mask)
 
 
 def scaled_dot_product_attention_backward(grad_out, saved):
     """Gradients w.r.t. (q, k, v), by (1), (2) and (3)."""
-    q_scaled, k, v, p, scale = saved
+    q_scaled, k, v, p, scale, mask = saved
     B, H, T, S = p.shape
     G, D, E = k.shape[1], k.shape[-1], v.shape[-1]
     stacked = H // G * T  # queries of one group
     p = p.reshape(B, G, stacked, S)
     grad_out = grad_out.reshape(B, G, stacked, E)
-    # forward:  out = p @ v
-    grad_v = p.swapaxes(-1, -2) @ grad_out  # (B, G, S, E)
     grad_s = grad_out @ v.swapaxes(-1, -2)  # (B, G, H/G * T, S)  this is grad_p ...
+    # forward:  out = (p * mask) @ v
+    kept = p
+    if mask is not None:
+        mask = mask.reshape(p.shape)
+        kept = p * mask
+        grad_s *= mask
+    grad_v = kept.swapaxes(-1, -2) @ grad_out  # (B, G, S, E)
     # forward:  p = softmax(s)
     grad_s *= p  # ... turned into grad_s in place, by (2)
     grad_s -= p * grad_s.sum(axis=-1, keepdims=True)

@@ -1,0 +1,363 @@
+"""The three gradient checks: of a pure pair, of a function of Tensors, of a model.
+
+All of them compare an analytic gradient with the numerical one (numeric.py) in float64, for several
+random cotangents, and return a GradientReport.
+"""
+
+import contextlib
+import copy
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Tensor, no_grad
+from ..backend import default_generator, is_array, to_numpy
+from ..ops.checks import is_floating
+from .diagnosis import diagnose, relative_errors, worst_entry
+from .numeric import flatten, numerical_gradient
+from .report import Finding, GradientReport, InputCheck
+from .settings import GradientSettings
+
+
+def check_gradients(
+    forward: Callable,
+    backward: Callable,
+    *inputs: Any,
+    settings: GradientSettings | None = None,
+    **options: Any,
+) -> GradientReport:
+    """Hold a hand-written backward against the numerical gradient of its forward.
+
+    forward    forward(*inputs, **options) -> (out, saved); out may be a tuple of outputs
+    backward   backward(grad_out, saved) -> a tuple with one gradient for each input
+    inputs     arrays are checked in float64, every entry; integers, None and numbers are passed on
+    options    go to forward untouched; every random generator among them is copied before each
+               call, so that a dropout mask stays the same
+
+    A wrong backward always gives a report, never an exception.
+
+    >>> import numpy as np
+    >>> from minillm import ops
+    >>> x = np.random.default_rng(0).standard_normal((3, 5))
+    >>> report = check_gradients(ops.softmax_forward, ops.softmax_backward, x)
+    >>> report.passed
+    True
+    """
+    settings = settings or GradientSettings()
+    name = getattr(forward, "__name__", "forward").removesuffix("_forward")
+    report = GradientReport(name, tolerance=settings.tolerance)
+    arrays = [_to_float64(x) for x in inputs]
+    names = _argument_names(forward, len(inputs))
+
+    def call() -> tuple[Any, Any]:
+        with _same_randomness():
+            return forward(*arrays, **_fresh(options))
+
+    before = copy.deepcopy(arrays)
+    out, saved = call()
+    for argument, old, new in zip(names, before, arrays, strict=True):
+        if not _equal(old, new):
+            _report_mutation(report, argument, "forward")
+    arrays[:] = before
+    outs = out if isinstance(out, tuple) else (out,)
+    weights = _cotangents(outs, settings)
+    gradients = []  # for each cotangent what backward returned
+    for weight in weights:
+        grad_out = _unflatten(weight, outs)
+        _, saved = call()
+        grads = _call_backward(
+            report, backward, grad_out if isinstance(out, tuple) else grad_out[0], saved, names
+        )
+        if grads is None:
+            return report
+        gradients.append(grads)
+
+    def outputs() -> np.ndarray:
+        out, _ = call()
+        return flatten(out if isinstance(out, tuple) else (out,))
+
+    for i, (argument, array) in enumerate(zip(names, arrays, strict=True)):
+        if is_floating(array):
+            numeric, skipped = numerical_gradient(outputs, array, weights, settings.step)
+            _compare(report, argument, [grads[i] for grads in gradients], numeric, skipped)
+        elif any(grads[i] is not None for grads in gradients):
+            report.notes.append(f"{argument} is not floating: its gradient should be None")
+    return report
+
+
+def check_function(
+    fn: Callable, *tensors: Any, settings: GradientSettings | None = None
+) -> GradientReport:
+    """Hold the engine's gradients of a function of Tensors against numerical ones.
+
+    fn        fn(*tensors) -> a Tensor or a tuple of Tensors
+    tensors   Tensors or arrays; floating ones are checked, in float64, every entry
+
+    >>> from minillm import Tensor
+    >>> check_function(lambda x: (x * x).sum(), Tensor([1.0, 2.0, 3.0])).passed
+    True
+    """
+    settings = settings or GradientSettings()
+    report = GradientReport(getattr(fn, "__name__", "function"), tolerance=settings.tolerance)
+    arrays = [_to_float64(x.data if isinstance(x, Tensor) else x) for x in tensors]
+    names = _argument_names(fn, len(arrays))
+
+    def call(wrapped: list[Any]) -> tuple[Tensor, ...]:
+        with _same_randomness():
+            out = fn(*wrapped)
+        return out if isinstance(out, tuple) else (out,)
+
+    def outputs() -> np.ndarray:
+        with no_grad():
+            outs = call([Tensor(x) if is_array(x) else x for x in arrays])
+        return flatten(out.data for out in outs)
+
+    outs = call([Tensor(x) if is_array(x) else x for x in arrays])
+    weights = _cotangents([out.data for out in outs], settings)
+    gradients = []
+    for weight in weights:
+        leaves = [Tensor(x, is_floating(x)) if is_array(x) else x for x in arrays]
+        _backward_through(call(leaves), weight)
+        gradients.append([_leaf_gradient(leaf) for leaf in leaves])
+    for i, (argument, array) in enumerate(zip(names, arrays, strict=True)):
+        if is_floating(array):
+            numeric, skipped = numerical_gradient(outputs, array, weights, settings.step)
+            _compare(report, argument, [grads[i] for grads in gradients], numeric, skipped)
+    return report
+
+
+def check_model(
+    model: Any, *inputs: Any, settings: GradientSettings | None = None, **options: Any
+) -> GradientReport:
+    """Hold the gradients of all parameters of a model against numerical ones.
+
+    model      anything with named_parameters(), called as model(*inputs, **options); its output is
+               a Tensor, or has `.loss` (used if it is not None) or `.logits`
+    settings   max_entries random entries of each parameter are checked; None for all
+
+    The parameters are float64 during the check and get their values and dtype back after it.
+    """
+    settings = settings or GradientSettings()
+    report = GradientReport(type(model).__name__, tolerance=settings.tolerance)
+    rng = np.random.default_rng(settings.seed)
+    parameters = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    generators = [
+        m.rng for m in getattr(model, "modules", list)() if _is_generator(getattr(m, "rng", None))
+    ]
+
+    def call() -> tuple[Tensor, ...]:
+        with _same_randomness(*generators):
+            out = model(*inputs, **options)
+        if getattr(out, "loss", None) is not None:
+            out = out.loss
+        out = getattr(out, "logits", out)
+        return out if isinstance(out, tuple) else (out,)
+
+    def outputs() -> np.ndarray:
+        with no_grad():
+            return flatten(out.data for out in call())
+
+    with _in_float64(parameters):
+        weights = _cotangents([out.data for out in call()], settings)
+        gradients: list[list[Any]] = []
+        for weight in weights:
+            for _, p in parameters:
+                p.grad = None
+            _backward_through(call(), weight)
+            gradients.append([_leaf_gradient(p) for _, p in parameters])
+        for i, (name, p) in enumerate(parameters):
+            count = p.size if settings.max_entries is None else min(settings.max_entries, p.size)
+            entries = sorted(rng.choice(p.size, size=count, replace=False).tolist())
+            numeric, skipped = numerical_gradient(outputs, p.data, weights, settings.step, entries)
+            _compare(report, name, [grads[i] for grads in gradients], numeric, skipped)
+    return report
+
+
+# ------------------------------------------------------------------------------ comparison
+
+
+def _compare(
+    report: GradientReport, name: str, analytic: list[Any], numeric: np.ndarray, skipped: list
+) -> None:
+    """Add the row of one input to the report, and a finding if its gradient is wrong."""
+    row = InputCheck(name, numeric.shape[1:])
+    report.inputs.append(row)
+    if skipped:
+        report.notes.append(
+            f"{name}: {len(skipped)} entries skipped, the function is not finite around them, "
+            f"the first at {list(skipped[0])}"
+        )
+    comparable = all(
+        grad is not None and grad.shape == row.shape and grad.dtype == numeric.dtype
+        for grad in analytic
+    )
+    if not comparable:
+        row.note = "wrong shape or dtype"
+        report.findings.append(diagnose(name, analytic, numeric, report.tolerance))
+        return
+    stacked = np.stack(analytic)
+    errors = relative_errors(stacked, numeric)
+    row.checked = int(np.isfinite(numeric[0]).sum())
+    if not row.checked:
+        row.note = "no entries"
+        return
+    row.errors = errors.max(axis=0)
+    place = worst_entry(stacked, numeric)
+    row.worst_index, row.relative_error = place[1:], float(errors[place])
+    row.analytic, row.numeric = float(stacked[place]), float(numeric[place])
+    if not np.nan_to_num(numeric).any() and not stacked.any():
+        report.notes.append(
+            f"{name}: every gradient is zero, so this input was not really tested (vacuous check)"
+        )
+    if row.relative_error > report.tolerance:
+        report.findings.append(diagnose(name, analytic, numeric, report.tolerance))
+
+
+def _call_backward(
+    report: GradientReport, backward: Callable, grad_out: Any, saved: Any, names: list[str]
+) -> tuple | None:
+    """backward(grad_out, saved), with everything that can go wrong turned into findings."""
+    grad_before, saved_before = copy.deepcopy(grad_out), copy.deepcopy(saved)
+    try:
+        with np.errstate(all="ignore"):
+            grads = backward(grad_out, saved)
+    except Exception as error:  # the checked code is a student's: whatever it raises is a finding
+        message = f"backward raised {type(error).__name__}: {error}"
+        report.findings.append(Finding("backward", "unknown", message))
+        return None
+    if not _equal(grad_before, grad_out):
+        _report_mutation(report, "grad_out", "backward")
+    if not _equal(saved_before, saved):
+        _report_mutation(report, "saved", "backward")
+    if not isinstance(grads, tuple) or len(grads) != len(names):
+        found = f"{len(grads)} gradients" if isinstance(grads, tuple) else type(grads).__name__
+        report.findings.append(
+            Finding(
+                "backward",
+                "wrong_shape",
+                f"backward must return a tuple of {len(names)} gradients, one for each of "
+                f"({', '.join(names)}), got {found}",
+            )
+        )
+        return None
+    return tuple(None if grad is None else np.asarray(grad) for grad in grads)
+
+
+def _report_mutation(report: GradientReport, what: str, who: str) -> None:
+    """One finding for each overwritten array, however often it was seen."""
+    if not any(f.input == what and f.kind == "mutated_input" for f in report.findings):
+        report.findings.append(
+            Finding(
+                what,
+                "mutated_input",
+                f"{who} overwrote {what}, which others still need: work on a copy, or on a buffer "
+                "that was allocated in the same function",
+            )
+        )
+
+
+def _backward_through(outs: tuple[Tensor, ...], weight: np.ndarray) -> None:
+    """Differentiate <weight, outs>."""
+    total: Any = None
+    for out, part in zip(outs, _unflatten(weight, [o.data for o in outs]), strict=True):
+        if out.requires_grad:
+            term = (out * part).sum()
+            total = term if total is None else total + term
+    if total is not None:
+        total.backward()
+
+
+def _leaf_gradient(leaf: Any) -> Any:
+    """The gradient of a leaf; zeros if nothing depends on it."""
+    if not isinstance(leaf, Tensor) or not leaf.requires_grad:
+        return None
+    return np.zeros_like(leaf.data) if leaf.grad is None else to_numpy(leaf.grad)
+
+
+# ---------------------------------------------------------------------------------- inputs
+
+
+def _to_float64(x: Any) -> Any:
+    """A contiguous float64 copy of a floating array; other things as they are."""
+    if isinstance(x, (list, np.ndarray)) or is_array(x):
+        array = to_numpy(x) if is_array(x) else np.asarray(x)
+        return np.array(array, dtype=np.float64 if array.dtype.kind == "f" else None)
+    return x
+
+
+def _argument_names(function: Callable, count: int) -> list[str]:
+    """The names of the first `count` arguments; names[0], names[1], … for *arguments."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # a builtin without a signature
+        parameters = []
+    names: list[str] = []
+    for i in range(count):
+        if i < len(parameters) and parameters[i].kind is not inspect.Parameter.VAR_POSITIONAL:
+            names.append(parameters[i].name)
+        else:
+            variadic = [p.name for p in parameters if p.kind is inspect.Parameter.VAR_POSITIONAL]
+            names.append(f"{variadic[0] if variadic else 'input'}[{i}]")
+    return names
+
+
+def _cotangents(outs: Any, settings: GradientSettings) -> np.ndarray:
+    """(K, M) random weights for all entries of all outputs."""
+    size = sum(np.asarray(out).size for out in outs)
+    rng = np.random.default_rng(settings.seed + 1)
+    return rng.standard_normal((settings.cotangents, size))
+
+
+def _unflatten(weight: np.ndarray, outs: Any) -> tuple[np.ndarray, ...]:
+    """One vector of cotangents, cut into arrays of the shapes of the outputs."""
+    parts, start = [], 0
+    for out in outs:
+        shape, size = np.shape(out), np.size(out)
+        parts.append(weight[start : start + size].reshape(shape).copy())
+        start += size
+    return tuple(parts)
+
+
+def _is_generator(x: Any) -> bool:
+    return isinstance(x, np.random.Generator)
+
+
+def _fresh(options: dict[str, Any]) -> dict[str, Any]:
+    """The options, with every random generator copied."""
+    return {k: copy.deepcopy(v) if _is_generator(v) else v for k, v in options.items()}
+
+
+@contextlib.contextmanager
+def _same_randomness(*generators: np.random.Generator) -> Iterator[None]:
+    """Put the library's generator, and those given, back to where they were."""
+    watched = [default_generator(), *generators]
+    states = [g.bit_generator.state for g in watched]
+    try:
+        yield
+    finally:
+        for generator, state in zip(watched, states, strict=True):
+            generator.bit_generator.state = state
+
+
+@contextlib.contextmanager
+def _in_float64(parameters: list[tuple[str, Any]]) -> Iterator[None]:
+    """All parameters in float64 for a while; values, dtype and gradients come back."""
+    kept = [(p, p.data, p.grad) for _, p in parameters]
+    for p, data, _ in kept:
+        p.data, p.grad = np.array(to_numpy(data), dtype=np.float64), None
+    try:
+        yield
+    finally:
+        for p, data, grad in kept:
+            p.data, p.grad = data, grad
+
+
+def _equal(a: Any, b: Any) -> bool:
+    """Equal to the last bit, through tuples; NaN equals NaN."""
+    if isinstance(a, (tuple, list)):
+        return all(_equal(x, y) for x, y in zip(a, b, strict=True))
+    if is_array(a) or isinstance(a, np.generic):
+        return np.array_equal(a, b, equal_nan=getattr(a, "dtype", np.dtype(int)).kind == "f")
+    return a is b or a == b or _is_generator(a) or callable(a)

@@ -1,0 +1,28 @@
+"""How a gradient check is made: one frozen dataclass, so that no operation's option can clash."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class GradientSettings:
+    """Settings of a gradient check.
+
+    tolerance     largest relative error of an entry that still passes
+    step          step of the finite difference, relative to max(1, |x|)
+    cotangents    number of random directions in which the output is weighed
+    seed          of the generator that draws them
+    max_entries   entries checked per parameter of a model (check_model); None for every entry
+    """
+
+    tolerance: float = 1e-6
+    step: float = 1e-3
+    cotangents: int = 2
+    seed: int = 0
+    max_entries: int | None = 12
+
+    def __post_init__(self) -> None:
+        if not (self.tolerance > 0 and self.step > 0 and self.cotangents >= 1):
+            raise ValueError(
+                "GradientSettings: tolerance and step must be positive and cotangents at least 1, "
+                f"got {self.tolerance}, {self.step} and {self.cotangents}"
+            )

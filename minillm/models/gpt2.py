@@ -1,0 +1,261 @@
+"""GPT-2 (Radford et al. 2019): a stack of causal Transformer blocks that predicts the next token.
+
+Follows section 2.3 of the paper and Hugging Face's GPT2LMHeadModel, whose module names and file
+layout are kept, so that its weights load: a pre-norm Transformer (layer norm before each part,
+and one after the last block), learned positions, GELU, the output matrix tied to the embedding.
+
+    x = x + attn(ln_1(x))
+    x = x + mlp(ln_2(x))
+
+Without biases and with the exact GELU it is the model of nanoGPT.
+"""
+
+import math
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .. import functional as F
+from .. import ops
+from ..autograd import Tensor
+from ..backend import array_module, default_generator
+from ..generation import GenerationMixin
+from ..nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList
+from .inputs import as_ids, key_mask
+from .output import ModelOutput
+from .pretrained import PretrainedMixin
+
+GELUS = {"gelu_new": "tanh", "gelu_pytorch_tanh": "tanh", "gelu": "none"}
+
+
+@dataclass
+class GPT2Config:
+    """The shape of a GPT-2; the defaults are the published small model (124 M parameters)."""
+
+    vocab_size: int = 50257  # V
+    n_positions: int = 1024  # the longest sequence
+    n_embd: int = 768  # C, the width
+    n_layer: int = 12  # L
+    n_head: int = 12  # H; the width of a head is C / H
+    n_inner: int | None = None  # F, the width between the two MLP layers; None for 4 C
+    activation_function: str = "gelu_new"  # "gelu_new" by tanh as published, "gelu" exact
+    resid_pdrop: float = 0.1  # dropout where a part is added to the stream
+    embd_pdrop: float = 0.1  # dropout after the embedding
+    attn_pdrop: float = 0.1  # dropout of attention probabilities
+    layer_norm_epsilon: float = 1e-5
+    initializer_range: float = 0.02  # standard deviation of the initial weights
+    bias: bool = True  # biases in linear layers and layer norms; nanoGPT's False
+    tie_word_embeddings: bool = True  # the output matrix is the embedding, transposed
+    bos_token_id: int | None = None
+    eos_token_id: int | None = None
+    architectures: list[str] = field(default_factory=lambda: ["GPT2LMHeadModel"])
+    model_type: str = "gpt2"
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head"):
+            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
+                raise ValueError(f"GPT2Config: {name} must be at least 1, got {getattr(self, name)}")
+        if self.n_embd % self.n_head:
+            raise ValueError(
+                f"GPT2Config: n_embd {self.n_embd} must be a multiple of n_head {self.n_head}"
+            )
+        if self.activation_function not in GELUS:
+            known = ", ".join(map(repr, GELUS))
+            raise ValueError(
+                f"GPT2Config: activation_function {self.activation_function!r} must be one of {known}"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, for config.json."""
+        return asdict(self)
+
+
+class GPT2Attention(Module):
+    """Causal self-attention: one matrix makes queries, keys and values of all heads."""
+
+    def __init__(self, config: GPT2Config, *, dtype: Any, rng: np.random.Generator) -> None:
+        C = config.n_embd
+        self.heads = config.n_head
+        self.attn_pdrop = config.attn_pdrop
+        self.c_attn = Linear(C, 3 * C, bias=config.bias, dtype=dtype, rng=rng)
+        self.c_proj = Linear(C, C, bias=config.bias, dtype=dtype, rng=rng)
+        self.resid_dropout = Dropout(config.resid_pdrop)
+
+    def queries_keys_values(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Shapes   x (B, T, C) -> three times (B, H, T, D)."""
+        B, T, C = x.shape
+        H, D = self.heads, C // self.heads
+        parts = F.split(self.c_attn(x), sections=3, axis=-1)  # three times (B, T, C)
+        q, k, v = (part.reshape(B, T, H, D).transpose(0, 2, 1, 3) for part in parts)
+        return q, k, v
+
+    def forward(self, x: Tensor, visible: Any = None) -> Tensor:
+        """Shapes   x (B, T, C); visible broadcasting to (B, H, T, T) -> (B, T, C)."""
+        q, k, v = self.queries_keys_values(x)
+        out = F.scaled_dot_product_attention(
+            q, k, v, visible=visible, is_causal=True,
+            dropout_p=self.attn_pdrop if self.training else 0.0,
+        )  # (B, H, T, D)  # fmt: skip
+        out = out.transpose(0, 2, 1, 3).reshape(x.shape)  # (B, T, C)
+        return self.resid_dropout(self.c_proj(out))
+
+    def probabilities(self, x: Tensor, visible: Any = None) -> Any:
+        """The attention weights as an array (B, H, T, T), for pictures."""
+        q, k, _ = self.queries_keys_values(x)
+        return ops.attention_probabilities(q.data, k.data, visible=visible, is_causal=True)
+
+
+class GPT2MLP(Module):
+    """Two linear layers with a GELU between them, at each position by itself."""
+
+    def __init__(self, config: GPT2Config, *, dtype: Any, rng: np.random.Generator) -> None:
+        C, inner = config.n_embd, config.n_inner or 4 * config.n_embd
+        self.approximate = GELUS[config.activation_function]
+        self.c_fc = Linear(C, inner, bias=config.bias, dtype=dtype, rng=rng)
+        self.c_proj = Linear(inner, C, bias=config.bias, dtype=dtype, rng=rng)
+        self.dropout = Dropout(config.resid_pdrop)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shapes   x (B, T, C) -> (B, T, F) -> (B, T, C)."""
+        return self.dropout(self.c_proj(F.gelu(self.c_fc(x), approximate=self.approximate)))
+
+
+class GPT2Block(Module):
+    """Attention, then MLP; each reads a normalized copy of the stream and adds to the stream."""
+
+    def __init__(self, config: GPT2Config, *, dtype: Any, rng: np.random.Generator) -> None:
+        norm = {"eps": config.layer_norm_epsilon, "bias": config.bias, "dtype": dtype}
+        self.ln_1 = LayerNorm(config.n_embd, **norm)
+        self.attn = GPT2Attention(config, dtype=dtype, rng=rng)
+        self.ln_2 = LayerNorm(config.n_embd, **norm)
+        self.mlp = GPT2MLP(config, dtype=dtype, rng=rng)
+
+    def forward(self, x: Tensor, visible: Any = None) -> Tensor:
+        """Shapes   x (B, T, C) -> the same."""
+        x = x + self.attn(self.ln_1(x), visible)
+        return x + self.mlp(self.ln_2(x))
+
+
+class GPT2Model(Module):
+    """Embedding, blocks and the last layer norm: from token ids to hidden states."""
+
+    def __init__(self, config: GPT2Config, *, dtype: Any, rng: np.random.Generator) -> None:
+        C = config.n_embd
+        self.wte = Embedding(config.vocab_size, C, dtype=dtype, rng=rng)
+        self.wpe = Embedding(config.n_positions, C, dtype=dtype, rng=rng)
+        self.drop = Dropout(config.embd_pdrop)
+        self.h = ModuleList(
+            GPT2Block(config, dtype=dtype, rng=rng) for _ in range(config.n_layer)
+        )
+        self.ln_f = LayerNorm(C, config.layer_norm_epsilon, bias=config.bias, dtype=dtype)
+
+    def forward(
+        self, input_ids: Any, attention_mask: Any = None, want_states: bool = False,
+        want_attentions: bool = False,
+    ) -> tuple[Tensor, list[Tensor], list[Any]]:  # fmt: skip
+        """(last hidden state (B, T, C), the stream before each block and at the end, attentions)."""
+        T, P = input_ids.shape[1], self.wpe.weight.shape[0]
+        if T > P:
+            raise ValueError(
+                f"GPT2: input_ids {input_ids.shape} are longer than the {P} positions of the model: "
+                "cut them, or generate with sliding_window=True"
+            )
+        if attention_mask is None:
+            visible, positions = None, array_module(input_ids).arange(T)
+        else:
+            visible, positions = key_mask("GPT2", attention_mask, input_ids)
+        x = self.drop(self.wte(input_ids) + self.wpe(positions))  # (B, T, C)
+        states, attentions = [], []
+        for block in self.h:
+            if want_states:
+                states.append(x)
+            if want_attentions:
+                attentions.append(block.attn.probabilities(block.ln_1(x), visible))
+            x = block(x, visible)
+        x = self.ln_f(x)
+        return x, [*states, x], attentions
+
+
+class GPT2LMHeadModel(GenerationMixin, PretrainedMixin, Module):
+    """GPT-2 with the output layer: logits for the next token at every position.
+
+    >>> import numpy as np
+    >>> config = GPT2Config(vocab_size=11, n_positions=8, n_embd=6, n_layer=2, n_head=3)
+    >>> model = GPT2LMHeadModel(config, rng=np.random.default_rng(0))
+    >>> model(np.array([[1, 2, 3]])).logits.shape
+    (1, 3, 11)
+    """
+
+    config_class = GPT2Config
+
+    def __init__(
+        self,
+        config: GPT2Config,
+        *,
+        dtype: Any = np.float32,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        rng = default_generator(rng)
+        self.config = config
+        self.transformer = GPT2Model(config, dtype=dtype, rng=rng)
+        self.lm_head = None
+        if not config.tie_word_embeddings:
+            self.lm_head = Linear(config.n_embd, config.vocab_size, bias=False, dtype=dtype, rng=rng)
+        self.initialize(rng)
+
+    def initialize(self, rng: np.random.Generator) -> None:
+        """Draw all weights anew, as published (Radford et al. 2019, section 2.3).
+
+        Matrices are normal with standard deviation initializer_range; the two matrices of each
+        block that add to the stream are smaller by sqrt(2 L), because 2 L of them add up.
+        """
+        std = self.config.initializer_range
+        for name, p in self.named_parameters():
+            if p.ndim == 2:
+                scale = std / math.sqrt(2 * self.config.n_layer) if "c_proj" in name else std
+                p.data[...] = rng.normal(0.0, scale, p.shape)
+            elif name.endswith("bias"):
+                p.data[...] = 0
+            else:
+                p.data[...] = 1
+
+    def forward(
+        self,
+        input_ids: Any,
+        labels: Any = None,
+        attention_mask: Any = None,
+        *,
+        output_hidden_states: bool = False,
+        output_attentions: bool = False,
+    ) -> ModelOutput:
+        """Logits for the next token at each position, and the loss if labels are given.
+
+        input_ids        (B, T) integers
+        labels           (B, T) integers, usually input_ids itself: they are shifted here, so that
+                         position t predicts label t + 1; -100 is ignored
+        attention_mask   (B, T) 1 for tokens, 0 for padding
+        """
+        ids = as_ids("GPT2", "input_ids", input_ids)
+        x, states, attentions = self.transformer(
+            ids, attention_mask, output_hidden_states, output_attentions
+        )
+        if self.lm_head is None:
+            logits = F.linear(x, self.transformer.wte.weight.T)  # (B, T, V)
+        else:
+            logits = self.lm_head(x)
+        loss = None
+        if labels is not None:
+            targets = as_ids("GPT2", "labels", labels)
+            if targets.shape != ids.shape or ids.shape[1] < 2:
+                raise ValueError(
+                    f"GPT2: labels {targets.shape} must have the shape of input_ids {ids.shape} "
+                    "and at least 2 tokens, because each token predicts the next"
+                )
+            loss = F.cross_entropy(logits[:, :-1], targets[:, 1:])
+        return ModelOutput(
+            loss,
+            logits,
+            tuple(states) if output_hidden_states else None,
+            tuple(attentions) if output_attentions else None,
+        )

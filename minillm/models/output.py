@@ -1,0 +1,31 @@
+"""What a model returns: named values that can also be indexed and unpacked."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ..autograd import Tensor
+
+
+@dataclass
+class ModelOutput:
+    """The result of calling a model; values that were not asked for are None.
+
+    output.logits and output[0] both work: indexing and unpacking go through the values that are
+    not None, in the order below, so that the loss comes first where labels were given.
+    """
+
+    loss: Tensor | None = None
+    logits: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
+    attentions: tuple[Any, ...] | None = None
+
+    def to_tuple(self) -> tuple[Any, ...]:
+        """The values that are not None."""
+        values = (getattr(self, field.name) for field in fields(self))
+        return tuple(value for value in values if value is not None)
+
+    def __getitem__(self, index: Any) -> Any:
+        return getattr(self, index) if isinstance(index, str) else self.to_tuple()[index]
+
+    def __iter__(self) -> Any:
+        return iter(self.to_tuple())

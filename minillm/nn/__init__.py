@@ -1,0 +1,16 @@
+"""Layers: parameters, and calls to minillm.functional.  No formula stands here."""
+
+from .containers import ModuleList, Sequential
+from .layers import Dropout, Embedding, LayerNorm, Linear
+from .module import Module, Parameter
+
+__all__ = [
+    "Dropout",
+    "Embedding",
+    "LayerNorm",
+    "Linear",
+    "Module",
+    "ModuleList",
+    "Parameter",
+    "Sequential",
+]

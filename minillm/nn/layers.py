@@ -1,0 +1,131 @@
+"""The layers that everything is built from.  Arguments in PyTorch's order; weight is (in, out)."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from .. import functional as F
+from ..autograd import Tensor
+from ..backend import default_generator
+from .module import Module, Parameter
+
+
+class Linear(Module):
+    """y = x @ weight + bias on the last axis.
+
+    Parameters   weight (in_features, out_features), bias (out_features,): both uniform within
+                 1/sqrt(in_features), which keeps the variance of the output below that of the input
+    Shapes       x (..., in_features) -> (..., out_features)
+
+    >>> Linear(3, 4)
+    Linear(weight (3, 4), bias (4,))  16 parameters
+    """
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        bias: bool = True,
+        *,
+        dtype: Any = np.float32,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        _require_sizes("Linear", in_features=in_features, out_features=out_features)
+        rng = default_generator(rng)
+        bound = 1 / math.sqrt(in_features)
+        draw = lambda *shape: rng.uniform(-bound, bound, shape).astype(dtype)  # noqa: E731
+        self.weight = Parameter(draw(in_features, out_features))
+        self.bias = Parameter(draw(out_features)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shapes   x (..., in_features) -> (..., out_features)."""
+        return F.linear(x, self.weight, self.bias)
+
+
+class Embedding(Module):
+    """A table of vectors, looked up by id.
+
+    Parameters   weight (num_embeddings, embedding_dim), standard normal; the row padding_idx is 0
+                 and stays 0
+    Shapes       ids (...) -> (..., embedding_dim)
+
+    >>> Embedding(10, 4)(np.array([[1, 9]])).shape
+    (1, 2, 4)
+    """
+
+    def __init__(
+        self,
+        num_embeddings: int,
+        embedding_dim: int,
+        padding_idx: int | None = None,
+        *,
+        dtype: Any = np.float32,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        _require_sizes("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        table = default_generator(rng).standard_normal((num_embeddings, embedding_dim))
+        if padding_idx is not None:
+            table[padding_idx] = 0
+        self.padding_idx = padding_idx
+        self.weight = Parameter(table.astype(dtype))
+
+    def forward(self, ids: Any) -> Tensor:
+        """Shapes   ids (...) integers -> (..., embedding_dim)."""
+        return F.embedding(ids, self.weight, padding_idx=self.padding_idx)
+
+
+class LayerNorm(Module):
+    """Layer normalization of the last axis.
+
+    Parameters   weight (the gamma of the formula), ones, and bias (beta), zeros: (normalized_shape,)
+    Shapes       x (..., normalized_shape) -> the same
+    """
+
+    def __init__(
+        self,
+        normalized_shape: int,
+        eps: float = 1e-5,
+        *,
+        bias: bool = True,
+        dtype: Any = np.float32,
+    ) -> None:
+        _require_sizes("LayerNorm", normalized_shape=normalized_shape)
+        self.eps = eps
+        self.weight = Parameter(np.ones(normalized_shape, dtype=dtype))
+        self.bias = Parameter(np.zeros(normalized_shape, dtype=dtype)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shapes   x (..., normalized_shape) -> the same."""
+        return F.layer_norm(x, self.weight, self.bias, eps=self.eps)
+
+    def extra_repr(self) -> str:
+        """The eps."""
+        return f"eps={self.eps:g}"
+
+
+class Dropout(Module):
+    """Dropout in training, nothing in evaluation.
+
+    Shapes   x: any -> the same
+    """
+
+    def __init__(self, p: float = 0.5, *, rng: np.random.Generator | None = None) -> None:
+        if not 0.0 <= p <= 1.0:
+            raise ValueError(f"Dropout: p = {p} must be a probability, within 0 … 1")
+        self.p, self.rng = p, rng
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shapes   x: any -> the same."""
+        return F.dropout(x, p=self.p, training=self.training, rng=self.rng)
+
+    def extra_repr(self) -> str:
+        """The probability."""
+        return f"p={self.p:g}"
+
+
+def _require_sizes(layer: str, **sizes: int) -> None:
+    """Sizes are integers of at least 1."""
+    for name, size in sizes.items():
+        if not isinstance(size, (int, np.integer)) or isinstance(size, bool) or size < 1:
+            raise ValueError(f"{layer}: {name} must be an integer of at least 1, got {size!r}")

@@ -1,0 +1,55 @@
+"""Gradient clipping by global norm.
+
+Formula (Pascanu, Mikolov & Bengio 2013, arXiv:1211.5063, algorithm 1), with all gradients seen as
+one long vector g:
+
+    norm = ||g||        if norm > max_norm:  g <- g * max_norm / (norm + 1e-6)
+
+The direction stays; only a step that would be too long is shortened.
+"""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+from ..autograd import Tensor
+from ..backend import array_module
+
+
+def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0) -> float:
+    """Scale all gradients in place so that their common norm is at most max_norm.
+
+    parameters   Tensors, (name, Tensor) pairs, or one Tensor; those without a gradient are skipped
+    Returns      the norm before clipping; if it is NaN or Inf the gradients are left alone
+
+    >>> import numpy as np
+    >>> from minillm.nn import Parameter
+    >>> p = Parameter(np.zeros(2))
+    >>> p.grad = np.array([3.0, 4.0])
+    >>> clip_grad_norm_([p], max_norm=1.0)
+    5.0
+    >>> p.grad.round(3)
+    array([0.6, 0.8])
+    """
+    if not (max_norm > 0 and norm_type > 0):
+        raise ValueError(f"clip_grad_norm_: max_norm {max_norm} and norm_type {norm_type} must be > 0")
+    entries: Iterable[Any] = [parameters] if isinstance(parameters, Tensor) else parameters
+    grads = [(p[1] if isinstance(p, tuple) else p).grad for p in entries]
+    grads = [g for g in grads if g is not None]
+    norm = _global_norm(grads, norm_type)
+    if math.isfinite(norm) and norm > max_norm:
+        for g in grads:
+            g *= max_norm / (norm + 1e-6)
+    return norm
+
+
+def _global_norm(grads: list[Any], norm_type: float) -> float:
+    """The norm of all entries together; the device is asked once."""
+    if not grads:
+        return 0.0
+    xp = array_module(*grads)
+    if norm_type == math.inf:
+        return float(max(xp.absolute(g).max() for g in grads))
+    if norm_type == 2.0:
+        return math.sqrt(float(sum(xp.vdot(g, g) for g in grads)))
+    return float(sum((xp.absolute(g) ** norm_type).sum() for g in grads)) ** (1 / norm_type)

@@ -1,0 +1,131 @@
+"""What all optimisers share: parameter groups, state by name, saving and loading."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..autograd import Tensor
+from ..backend import array_module, to_numpy
+
+
+class Optimizer:
+    """Parameters in groups, each with its own options; state kept by parameter name.
+
+    params   Tensors, (name, Tensor) pairs such as model.named_parameters(), or dicts
+             {"params": ..., "lr": ...} whose further entries override the defaults for that group
+    Raises   ValueError for no parameters, one in two groups, two of one name or an unknown option
+    """
+
+    def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+        params = list(params)
+        if not params:
+            raise ValueError(f"{type(self).__name__}: there are no parameters to optimise")
+        if not isinstance(params[0], Mapping):
+            params = [{"params": params}]
+        self.groups: list[dict[str, Any]] = []
+        self.state: dict[str, dict[str, Any]] = {}
+        self.steps = 0
+        seen: set[int] = set()
+        names: set[str] = set()
+        for group in params:
+            unknown = set(group) - set(defaults) - {"params"}
+            if unknown:
+                raise ValueError(
+                    f"{type(self).__name__}: unknown option {', '.join(sorted(unknown))}; "
+                    f"a group may set {', '.join(defaults)}"
+                )
+            pairs = [self._pair(entry, i + len(names)) for i, entry in enumerate(group["params"])]
+            for name, p in pairs:
+                if id(p) in seen or name in names:
+                    raise ValueError(f"{type(self).__name__}: parameter {name!r} is given twice")
+                seen.add(id(p))
+                names.add(name)
+            self.groups.append({**defaults, **group, "params": pairs})
+        for group in self.groups:
+            self.check(group)
+
+    @staticmethod
+    def _pair(entry: Any, number: int) -> tuple[str, Tensor]:
+        """A (name, parameter) pair; parameters without a name are numbered."""
+        name, p = entry if isinstance(entry, tuple) else (f"parameter.{number}", entry)
+        if not isinstance(p, Tensor):
+            raise TypeError(f"parameters must be Tensors, got {type(p).__name__} for {name!r}")
+        return name, p
+
+    def check(self, group: dict[str, Any]) -> None:
+        """Raise a ValueError if an option of the group has no meaning."""
+        _require(type(self).__name__, "lr", group["lr"], group["lr"] >= 0, "at least 0")
+        decay = group["weight_decay"]
+        _require(type(self).__name__, "weight_decay", decay, decay >= 0, "at least 0")
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the first group."""
+        return self.groups[0]["lr"]
+
+    def zero_grad(self) -> None:
+        """Forget the gradients of all parameters."""
+        for group in self.groups:
+            for _, p in group["params"]:
+                p.grad = None
+
+    def step(self) -> None:
+        """Change every parameter that has a gradient, once."""
+        self.steps += 1
+        for group in self.groups:
+            for name, p in group["params"]:
+                if p.grad is not None and p.requires_grad:
+                    self.update(group, p, p.grad, self.state.setdefault(name, {}))
+
+    def update(self, group: dict[str, Any], p: Tensor, grad: Any, state: dict[str, Any]) -> None:
+        """Change one parameter in place."""
+        raise NotImplementedError
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to go on later: arrays under "state", numbers elsewhere."""
+        options = [{k: v for k, v in g.items() if k != "params"} for g in self.groups]
+        return {
+            "name": type(self).__name__,
+            "steps": self.steps,
+            "groups": options,
+            "state": {
+                f"{name}.{key}": value
+                for name, entries in self.state.items()
+                for key, value in entries.items()
+            },
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state_dict of the same kind of optimiser with the same parameters.
+
+        Raises   ValueError that says what does not fit
+        """
+        if state["name"] != type(self).__name__ or len(state["groups"]) != len(self.groups):
+            raise ValueError(
+                f"the saved optimiser is {state['name']} with {len(state['groups'])} groups, "
+                f"this one {type(self).__name__} with {len(self.groups)}"
+            )
+        own = {name: p for group in self.groups for name, p in group["params"]}
+        fresh: dict[str, dict[str, Any]] = {}
+        for full_name, value in state["state"].items():
+            name, _, key = full_name.rpartition(".")
+            if name not in own:
+                raise ValueError(f"the saved optimiser has a state for {name!r}, which is not here")
+            if getattr(value, "shape", ()) not in ((), own[name].shape):
+                raise ValueError(
+                    f"the saved state {full_name} has shape {value.shape}, "
+                    f"but the parameter has {own[name].shape}"
+                )
+            if getattr(value, "shape", ()):
+                value = array_module(own[name].data).asarray(to_numpy(value)).copy()
+            else:
+                value = value if isinstance(value, (int, float)) else value.item()
+            fresh.setdefault(name, {})[key] = value
+        self.steps, self.state = state["steps"], fresh
+        for group, options in zip(self.groups, state["groups"], strict=True):
+            group.update(options)
+
+
+def _require(who: str, name: str, value: Any, holds: bool, what: str) -> None:
+    """Raise a ValueError that names the option, its value and what it should be."""
+    if not holds:
+        raise ValueError(f"{who}: {name} must be {what}, got {value!r}")
