@@ -76,7 +76,7 @@ def is_array(x: Any) -> bool:
     return kind in _modules or (kind not in _neutral and _module_of_type(kind) is not None)
 
 
-def cache_blocks(flat: Any, entries: int = 8192) -> Iterator[slice]:
+def cache_blocks(flat: Any, entries: int = 32768) -> Iterator[slice]:
     """Slices that cut a flat array into pieces which stay in the processor's nearest cache.
 
     An elementwise formula of many steps that runs block by block reads each number from memory

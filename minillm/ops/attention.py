@@ -33,6 +33,7 @@ import math
 from ..backend import array_module
 from .checks import require_boolean, require_floating
 from .dropout import dropout_forward
+from .rows import row_max, row_sum
 
 NAME = "scaled_dot_product_attention"
 
@@ -84,7 +85,7 @@ def scaled_dot_product_attention_backward(grad_out, saved):
     grad_v = kept.swapaxes(-1, -2) @ grad_out  # (B, G, S, E)
     # forward:  p = softmax(s)
     grad_s *= p  # ... turned into grad_s in place, by (2)
-    grad_s -= p * grad_s.sum(axis=-1, keepdims=True)
+    grad_s -= p * row_sum(grad_s)
     # forward:  s = (scale * q) @ k^T
     grad_q = grad_s @ k  # (B, G, H/G * T, D)
     grad_q *= scale
@@ -131,10 +132,10 @@ def _probabilities(operation, q, k, visible, is_causal, scale):
     if S == 0:
         return q_scaled, s
     # A row that sees nothing has the maximum -inf; a finite shift makes it exp(-inf) = 0
-    s -= xp.maximum(s.max(axis=-1, keepdims=True), float(xp.finfo(s.dtype).min))
+    s -= xp.maximum(row_max(s), float(xp.finfo(s.dtype).min))
     p = xp.exp(s, out=s)
     # The largest visible score contributes exp(0) = 1, so only empty rows have a sum below 1
-    p /= xp.maximum(p.sum(axis=-1, keepdims=True), 1)
+    p /= xp.maximum(row_sum(p), 1)
     return q_scaled, p
 
 

@@ -52,8 +52,8 @@ _SHORT = {  # float32 and float16
 _LARGEST = 28.0
 
 
-def _horner(coefficients, x, out):
-    """c_0 x^n + ... + c_n by Horner's rule, n multiplications and n additions into `out`."""
+def horner(coefficients, x, out):
+    """c_0 x^n + ... + c_n by Horner's rule: n multiplications and n additions, into `out` or a copy."""
     first, second, *rest = coefficients
     out = array_module(x).multiply(x, first, out=out)
     out += second
@@ -68,9 +68,9 @@ def erfc_of_magnitude(x):
     xp = array_module(x)
     table = _LONG if x.dtype.itemsize == 8 else _SHORT
     a = xp.absolute(x)
-    xp.minimum(a, _LARGEST, out=a)
-    tail = _horner(table["P"], a, None)
-    tail /= _horner(table["Q"], a, None)
+    xp.clip(a, 0.0, _LARGEST, out=a)
+    tail = horner(table["P"], a, None)
+    tail /= horner(table["Q"], a, None)
     a *= a
     gauss = xp.exp(xp.negative(a, out=a), out=a)
     tail *= gauss
@@ -90,7 +90,7 @@ def erf_forward(x):
     table = _LONG if x.dtype.itemsize == 8 else _SHORT
     flat = x.reshape(-1)
     tail, _ = erfc_of_magnitude(flat)
-    near = flat * _horner(table["S"], xp.minimum(flat * flat, 1.0), None)  # (2)
+    near = flat * horner(table["S"], xp.minimum(flat * flat, 1.0), None)  # (2)
     far = xp.copysign(1 - tail, flat)
     return xp.where(xp.absolute(flat) < 1, near, far).reshape(x.shape), (x,)
 

@@ -27,6 +27,7 @@ Check: tests/ops/test_layer_norm.py    Notebook: notebooks/12_the_block.ipynb
 
 from ..backend import array_module
 from .checks import require_floating
+from .rows import row_mean
 
 
 def layer_norm_forward(x, gamma, beta=None, *, eps=1e-5):
@@ -48,8 +49,8 @@ def layer_norm_forward(x, gamma, beta=None, *, eps=1e-5):
         raise ValueError(
             f"layer_norm: x {x.shape} needs gamma and beta of shape ({C},), got {found}"
         )
-    x_hat = x - x.mean(axis=-1, keepdims=True)  # (..., C)  a new buffer, reused below
-    var = (x_hat * x_hat).mean(axis=-1, keepdims=True)  # (..., 1)  two passes: never negative
+    x_hat = x - row_mean(x)  # (..., C)  a new buffer, reused below
+    var = row_mean(x_hat * x_hat)  # (..., 1)  two passes: never negative
     rstd = 1 / xp.sqrt(var + eps)  # (..., 1)
     x_hat *= rstd
     out = x_hat * gamma  # (..., C)
@@ -72,8 +73,8 @@ def layer_norm_backward(grad_out, saved, *, needs=None):
     # forward:  x_hat = (x - mu) * rstd                             by (1)
     if need_x:
         grad_x = grad_out * gamma  # (..., C)  g in (1)
-        rescale = (grad_x * x_hat).mean(axis=-1, keepdims=True)  # (..., 1)
-        grad_x -= grad_x.mean(axis=-1, keepdims=True)
+        rescale = row_mean(grad_x * x_hat)  # (..., 1)
+        grad_x -= row_mean(grad_x)
         grad_x -= x_hat * rescale
         grad_x *= rstd
     return grad_x, grad_gamma, grad_beta

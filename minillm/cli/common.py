@@ -1,0 +1,172 @@
+"""What several commands share: recipes, texts, saving and loading a model with its tokenizer."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .. import functional as F
+from ..backend import manual_seed
+from ..data import TextBatches, TextWindows, python_topics, read_text, split_text
+from ..models import GPT2Config, GPT2LMHeadModel
+from ..optim import AdamW, schedule
+from ..tokenizers import CharTokenizer
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A model's size and how it is trained."""
+
+    block_size: int = 64
+    batch_size: int = 12
+    layers: int = 4
+    heads: int = 4
+    width: int = 128
+    dropout: float = 0.0
+    bias: bool = False
+    steps: int = 2000
+    warmup: int = 100
+    lr: float = 1e-3
+    min_lr: float = 1e-4
+    beta1: float = 0.9
+    beta2: float = 0.99
+    weight_decay: float = 0.1  # on matrices only
+    clip: float = 1.0
+
+
+PRESETS = {
+    # the recipe for a laptop in the README of nanoGPT
+    "nanogpt-cpu": Recipe(),
+    # the same model, fewer steps
+    "demo": Recipe(steps=1500),
+}
+
+
+@dataclass
+class Task:
+    """A text, cut and encoded, with a fresh model for it."""
+
+    recipe: Recipe
+    tokenizer: CharTokenizer
+    train_ids: np.ndarray
+    validation_ids: np.ndarray
+    validation_text: str
+    train: TextBatches
+    validation: TextWindows
+    model: GPT2LMHeadModel
+    optimizer: AdamW
+    schedule: Any
+
+
+def prepare(text: str, recipe: Recipe, seed: int, device: str) -> Task:
+    """Everything a training needs; the same seed gives the same model and batches.
+
+    Raises   ValueError if the text is too short for the recipe
+    """
+    needed = 10 * (recipe.block_size + 1)
+    if len(text) < needed:
+        raise ValueError(
+            f"the text has {len(text)} characters, but crops of {recipe.block_size} need at least "
+            f"{needed}, so that training and validation both have some: use a longer text"
+        )
+    rng = manual_seed(seed)
+    tokenizer = CharTokenizer.train([text])
+    train_text, validation_text = split_text(text, 0.1)
+    train_ids = np.array(tokenizer.encode(train_text))
+    validation_ids = np.array(tokenizer.encode(validation_text))
+    config = GPT2Config(
+        vocab_size=len(tokenizer),
+        n_positions=recipe.block_size,
+        n_embd=recipe.width,
+        n_layer=recipe.layers,
+        n_head=recipe.heads,
+        activation_function="gelu",
+        resid_pdrop=recipe.dropout,
+        embd_pdrop=recipe.dropout,
+        attn_pdrop=recipe.dropout,
+        bias=recipe.bias,
+    )
+    model = GPT2LMHeadModel(config, rng=rng)
+    model.to(device)
+    matrices = [(n, p) for n, p in model.named_parameters() if p.ndim >= 2]
+    vectors = [(n, p) for n, p in model.named_parameters() if p.ndim < 2]
+    optimizer = AdamW(
+        [
+            {"params": matrices, "weight_decay": recipe.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ],
+        lr=recipe.lr,
+        betas=(recipe.beta1, recipe.beta2),
+    )
+    return Task(
+        recipe,
+        tokenizer,
+        train_ids,
+        validation_ids,
+        validation_text,
+        TextBatches(train_ids, recipe.block_size, recipe.batch_size, seed=seed),
+        TextWindows(validation_ids, recipe.block_size),
+        model,
+        optimizer,
+        schedule.cosine(optimizer, recipe.warmup, recipe.steps, recipe.min_lr),
+    )
+
+
+loss = F.cross_entropy
+
+
+def add_text_argument(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--text", metavar="FILE", help="a text in UTF-8; without it the help texts of your Python"
+    )
+
+
+def add_training_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--seed", type=int, default=1337, help="same seed, same model")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:1")
+
+
+def load_text(path: str | None) -> tuple[str, str]:
+    """(the text, what it is)."""
+    if path is None:
+        return python_topics(), "the help texts of your Python"
+    return read_text(path), str(path)
+
+
+def sample(
+    model: GPT2LMHeadModel,
+    tokenizer: CharTokenizer,
+    *,
+    prompt: str = "\n",
+    tokens: int = 200,
+    seed: int = 0,
+    temperature: float = 0.8,
+    top_k: int | None = None,
+    greedy: bool = False,
+    streamer: Any = None,
+) -> str:
+    """A text that continues the prompt, without the prompt."""
+    ids = model.generate(
+        np.array([tokenizer.encode(prompt)]),
+        max_new_tokens=tokens,
+        do_sample=not greedy,
+        temperature=temperature,
+        top_k=top_k,
+        sliding_window=True,
+        rng=np.random.default_rng(seed),
+        streamer=streamer,
+    )
+    return tokenizer.decode(ids[0, len(prompt) :])
+
+
+def save_model(model: GPT2LMHeadModel, tokenizer: CharTokenizer, folder: Path) -> None:
+    """Write model and tokenizer into one folder."""
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
+def load_model(folder: "str | Path") -> tuple[GPT2LMHeadModel, CharTokenizer]:
+    """Read model and tokenizer from one folder."""
+    return GPT2LMHeadModel.from_pretrained(folder), CharTokenizer.from_pretrained(folder)

@@ -1,0 +1,51 @@
+"""Parsing the command line, and turning every foreseeable error into one line."""
+
+import argparse
+import sys
+
+from . import demo, generate, gradcheck, info, train
+
+COMMANDS = {
+    "demo": demo,
+    "train": train,
+    "generate": generate,
+    "gradcheck": gradcheck,
+    "info": info,
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0 done, 1 failed, 2 misused, 130 interrupted."""
+    parser = argparse.ArgumentParser(
+        prog="python -m minillm",
+        description="minillm, a textbook that runs: language models from scratch in NumPy.",
+        epilog="example:  python -m minillm demo",
+    )
+    parser.add_argument("--traceback", action="store_true", help="show where an error came from")
+    commands = parser.add_subparsers(dest="command", metavar="command", required=True)
+    for name, module in COMMANDS.items():
+        sub = commands.add_parser(
+            name,
+            help=module.SUMMARY,
+            description=module.SUMMARY,
+            epilog=f"example:  {module.EXAMPLE}",
+            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        )
+        module.add_arguments(sub)
+    arguments = parser.parse_args(argv)
+    for stream in (sys.stdout, sys.stderr):  # a Windows console may not be UTF-8
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    try:
+        return COMMANDS[arguments.command].run(arguments)
+    except KeyboardInterrupt:
+        print("\ninterrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output, such as head, has seen enough
+        sys.stderr.close()
+        return 1
+    except (ValueError, TypeError, LookupError, OSError, RuntimeError, FloatingPointError) as error:
+        if arguments.traceback:
+            raise
+        print(f"minillm {arguments.command}: error: {error}", file=sys.stderr)
+        return 1

@@ -1,0 +1,84 @@
+"""python -m minillm train: a character GPT on any text."""
+
+import argparse
+import dataclasses
+import time
+from pathlib import Path
+
+from ..training import bits_per_byte, fit, perplexity
+from . import common
+
+SUMMARY = "Train a small GPT on a text, character by character."
+EXAMPLE = "python -m minillm train --text poems.txt --out runs/poems --steps 500"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    common.add_text_argument(parser)
+    parser.add_argument(
+        "--preset", choices=common.PRESETS, default="nanogpt-cpu", help="where to start from"
+    )
+    parser.add_argument("--out", metavar="FOLDER", default="runs/train", help="where to save")
+    parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
+    parser.add_argument("--accumulate", type=int, default=1, help="batches per step")
+    parser.add_argument("--evaluate-every", type=int, metavar="STEPS", help="a tenth of all steps")
+    common.add_training_arguments(parser)
+    recipe = parser.add_argument_group("recipe", "each replaces one number of the preset")
+    for field in dataclasses.fields(common.Recipe):
+        if field.name == "bias":
+            recipe.add_argument("--bias", action="store_true", default=None, help="use biases")
+        else:
+            flag = "--" + field.name.replace("_", "-")
+            kind = int if isinstance(field.default, int) else float
+            recipe.add_argument(flag, type=kind, default=argparse.SUPPRESS, metavar="N",
+                                help=f"{field.default} in nanogpt-cpu")  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> int:
+    changes = {
+        field.name: value
+        for field in dataclasses.fields(common.Recipe)
+        if (value := getattr(arguments, field.name, None)) is not None
+    }
+    recipe = dataclasses.replace(common.PRESETS[arguments.preset], **changes)
+    text, source = common.load_text(arguments.text)
+    task = common.prepare(text, recipe, arguments.seed, arguments.device)
+    out = Path(arguments.out)
+    checkpoint = out / "checkpoint"
+    if not arguments.resume and (checkpoint / "checkpoint.json").exists():
+        raise ValueError(
+            f"{out} already holds a training: go on with --resume, or choose another --out"
+        )
+    print(
+        f"{source}: {len(text):,} characters, {len(task.tokenizer)} different; "
+        f"training on the first 90 %\n"
+        f"GPT with {task.model.num_parameters():,} parameters: {recipe.layers} layers, "
+        f"{recipe.heads} heads, width {recipe.width}; {recipe.steps} steps, seed {arguments.seed}"
+    )
+    started = time.perf_counter()
+    history = fit(
+        task.model,
+        task.optimizer,
+        task.train,
+        task.validation,
+        steps=recipe.steps,
+        loss=common.loss,
+        schedule=task.schedule,
+        clip=recipe.clip,
+        accumulate=arguments.accumulate,
+        evaluate_every=arguments.evaluate_every,
+        checkpoint=checkpoint,
+        resume=arguments.resume,
+    )
+    if history.interrupted:
+        return 130
+    common.save_model(task.model, task.tokenizer, out)
+    value = history.history["val_loss"][-1]
+    targets = len(task.validation_ids) - 1
+    bits = bits_per_byte(value, targets, len(task.validation_text[1:].encode("utf-8")))
+    print(
+        f"validation loss {value:.4f} nats per character over all {targets:,} (perplexity "
+        f"{perplexity(value):.2f},\n{bits:.3f} bits per byte) after "
+        f"{time.perf_counter() - started:.0f} s; saved in {out}\n"
+        f"next:  python -m minillm generate --model {out}"
+    )
+    return 0

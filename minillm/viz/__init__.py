@@ -1,0 +1,5 @@
+"""Pictures of arrays, with matplotlib: each function returns a Figure."""
+
+from .figures import plot_attention, plot_gradient_errors, plot_history
+
+__all__ = ["plot_attention", "plot_gradient_errors", "plot_history"]

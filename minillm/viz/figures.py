@@ -1,0 +1,136 @@
+"""Loss curves, attention maps and gradient-check heat maps.
+
+matplotlib is imported when the first picture is asked for, so that everything else works without it.
+Colours are those of Paul Tol's bright scheme, which readers with any colour vision can tell apart.
+"""
+
+import sys
+from typing import Any
+
+import numpy as np
+
+BLUE, RED, GREEN, YELLOW, GREY = "#4477AA", "#EE6677", "#228833", "#CCBB44", "#777777"
+CJK_FONTS = (
+    "Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Micro Hei",
+    "WenQuanYi Zen Hei", "PingFang SC", "Hiragino Sans GB", "Microsoft YaHei", "SimHei",
+    "Arial Unicode MS",
+)  # fmt: skip
+
+
+def new_figure(width: float, height: float) -> Any:
+    """An empty figure that no window manager knows of; Jupyter shows it when it is returned.
+
+    Raises   RuntimeError with the line to install if matplotlib is missing
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise RuntimeError(
+            "pictures need matplotlib: python -m pip install 'minillm[plot]'"
+        ) from None
+    if "ipykernel" in sys.modules:
+        import matplotlib.pyplot  # noqa: F401  registers how notebooks show a Figure
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def plot_history(history: Any, *, baselines: dict[str, float] | None = None) -> Any:
+    """Training loss of every step, smoothed too, and validation loss, over steps.
+
+    history     what `fit` returned
+    baselines   losses to draw as horizontal lines, by name
+    """
+    figure = new_figure(7.2, 4.2)
+    axes = figure.add_subplot()
+    losses = np.asarray(history.losses)
+    steps = np.arange(1, len(losses) + 1)
+    axes.plot(steps, losses, color=BLUE, alpha=0.25, linewidth=0.8, label="training, each step")
+    window = max(len(losses) // 50, 1)
+    if window > 1:
+        smooth = np.convolve(losses, np.ones(window) / window, mode="valid")
+        axes.plot(steps[window - 1 :], smooth, color=BLUE, label=f"training, mean of {window}")
+    if history.history.get("val_loss"):
+        axes.plot(
+            history.history["step"], history.history["val_loss"], "o-", color=RED, markersize=4,
+            label="validation",
+        )  # fmt: skip
+    for name, value in (baselines or {}).items():
+        axes.axhline(value, color=GREY, linestyle=":", linewidth=1)
+        axes.annotate(
+            f"{name} {value:.2f}", (1, value), xycoords=("axes fraction", "data"), ha="right",
+            va="bottom", fontsize=8, color=GREY,
+        )  # fmt: skip
+    axes.set(title="Loss while training", xlabel="step", ylabel="loss (nats per token)")
+    axes.legend(frameon=False)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def plot_attention(probabilities: Any, tokens: list[str], *, title: str = "Attention") -> Any:
+    """One heat map for each head: row t shows where query t looks.
+
+    Shapes   probabilities (H, T, T); tokens: T strings
+    """
+    p = np.asarray(probabilities)
+    if p.ndim != 3 or p.shape[1:] != (len(tokens), len(tokens)):
+        raise ValueError(
+            f"plot_attention: probabilities {p.shape} must be (heads, T, T) for {len(tokens)} tokens"
+        )
+    columns = min(len(p), 4)
+    rows = -(-len(p) // columns)
+    figure = new_figure(1 + 3.4 * columns, 1.1 + 3.2 * rows)
+    labels = _labels(tokens)
+    fonts = ["DejaVu Sans", *_cjk_fonts()]
+    for head, weights in enumerate(p):
+        axes = figure.add_subplot(rows, columns, head + 1)
+        image = axes.imshow(weights, cmap="cividis", vmin=0, vmax=1)
+        axes.set_title(f"head {head}", fontsize=10)
+        axes.set_xticks(range(len(tokens)), labels, fontsize=7, fontfamily=fonts)
+        axes.set_yticks(range(len(tokens)), labels, fontsize=7, fontfamily=fonts)
+        axes.set_xlabel("key: what is looked at", fontsize=8)
+        if head % columns == 0:
+            axes.set_ylabel("query: who is looking", fontsize=8)
+    figure.colorbar(image, ax=figure.axes, shrink=0.8, label="probability")
+    figure.suptitle(title, fontfamily=fonts)
+    return figure
+
+
+def plot_gradient_errors(report: Any) -> Any:
+    """The relative error of every entry, one panel for each input of a GradientReport."""
+    from matplotlib.colors import LogNorm
+
+    rows = [row for row in report.inputs if row.errors is not None]
+    figure = new_figure(max(3.4 * len(rows), 4), 3.4)
+    for i, row in enumerate(rows):
+        axes = figure.add_subplot(1, len(rows), i + 1)
+        errors = np.asarray(row.errors)
+        flat = errors.reshape(-1, errors.shape[-1]) if errors.ndim else errors.reshape(1, 1)
+        image = axes.imshow(
+            np.clip(flat, 1e-16, 10), cmap="viridis", norm=LogNorm(1e-16, 10), aspect="auto"
+        )
+        axes.set_title(f"{row.name} {row.shape}: worst {row.relative_error:.0e}", fontsize=9)
+        axes.set(xlabel="last axis", ylabel="all other axes")
+    if rows:
+        figure.colorbar(image, ax=figure.axes, label="relative error of the gradient")
+    figure.suptitle(f"{report.name}: {'passed' if report.passed else 'FAILED'}")
+    return figure
+
+
+def _cjk_fonts() -> list[str]:
+    """Installed fonts that have Chinese characters."""
+    from matplotlib import font_manager
+
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    return [name for name in CJK_FONTS if name in installed]
+
+
+def _labels(tokens: list[str]) -> list[str]:
+    """Tokens as tick labels: white space made visible, glyphs that no font has as code points."""
+    shown = {" ": "␣", "\n": "↵", "\t": "⇥"}
+    has_cjk = bool(_cjk_fonts())
+    labels = []
+    for token in tokens:
+        text = "".join(shown.get(c, c) for c in token)
+        if not has_cjk and any(ord(c) > 0x2FFF for c in text):
+            text = " ".join(f"U+{ord(c):04X}" for c in text)
+        labels.append(text.replace("$", r"\$"))
+    return labels
