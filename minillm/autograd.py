@@ -58,7 +58,6 @@ def differentiable(forward, backward, *, outputs=1):
     op = Operation(forward, backward, outputs)
     plain = None if op.variadic else len(op.arrays)
 
-    @functools.wraps(forward)
     def operation(*inputs, **options):
         if options or len(inputs) != plain:
             inputs, options = op.bind(inputs, options)
@@ -75,8 +74,9 @@ def differentiable(forward, backward, *, outputs=1):
                 tensor._made_by, tensor.requires_grad = (node, i), True
         return tensors[0] if outputs == 1 else tensors
 
+    functools.update_wrapper(operation, forward)
     operation.__name__ = operation.__qualname__ = op.name
-    operation.__signature__, operation.op = op.signature, op
+    vars(operation).update(__signature__=op.signature, op=op)
     return operation
 
 
@@ -117,7 +117,7 @@ class Tensor:
 
     def __init__(self, data, requires_grad=False):
         if not is_array(data):
-            data = data.data if isinstance(data, Tensor) else from_python(data)
+            data = unwrap(data) if isinstance(data, Tensor) else from_python(data)
         if requires_grad and not is_floating(data):
             raise TypeError(f"only a floating tensor can require a gradient, this is {data.dtype}")
         self.data, self.requires_grad, self.grad = data, requires_grad, None
@@ -160,7 +160,8 @@ class Tensor:
         grad = xp.asarray(unwrap(grad), dtype=self.dtype)
         if grad.shape != self.shape:
             raise ValueError(f"backward: grad must be of shape {self.shape}, got {grad.shape}")
-        backpropagate(*edge, grad)
+        node, number = edge
+        backpropagate(node, number, grad)
 
     def item(self):
         """The one number in this tensor, as a Python number."""
@@ -180,8 +181,8 @@ class Tensor:
         """A copy on a device or in a dtype, x.to("cuda") or x.to("float64"): a new leaf."""
         if self._made_by is not None:
             raise RuntimeError("to: gradients do not flow through a move: call detach() first")
-        data = to_device(self.data, target) if Device.names(target) else self.data.astype(target)
-        return Tensor(data, self.requires_grad)
+        moved = to_device(self.data, target) if Device.names(target) else self.data.astype(target)
+        return Tensor(moved, self.requires_grad)
 
     def __repr__(self):
         grad = ", requires_grad=True)" if self.requires_grad else ")"

@@ -5,6 +5,7 @@ All of it costs time, so it runs only inside `with minillm.debug():`.  The engin
 """
 
 import contextlib
+import itertools
 import zlib
 from collections.abc import Iterator
 from typing import Any
@@ -56,7 +57,9 @@ def watch_forward(node: Any, values: tuple, outs: tuple) -> None:
     """Remember who called and what was saved, and stop at the first NaN or Inf."""
     node.path = module_path(module_stack)
     for i, out in enumerate(outs):
-        require_finite(node, out, values, f"output {i} of forward" if i else "the output of forward")
+        require_finite(
+            node, out, values, f"output {i} of forward" if i else "the output of forward"
+        )
     node.prints = []
     for number, array in enumerate(arrays_in(node.saved)):
         names = [node.op.argument(i) for i, value in enumerate(values) if value is array]
@@ -100,7 +103,7 @@ def require_finite(node: Any, array: Any, sources: Any, what: str) -> None:
 def module_path(modules: list[Any]) -> str:
     """GPT2LMHeadModel.transformer.h.2.attn for a stack of modules, outermost first."""
     names = []
-    for outer, inner in zip(modules, modules[1:], strict=False):
+    for outer, inner in itertools.pairwise(modules):
         found = [name for name, module in outer.named_modules() if module is inner]
         names.append(found[0] if found else type(inner).__name__)
     return ".".join([type(modules[0]).__name__, *names]) if modules else ""

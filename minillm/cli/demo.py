@@ -1,7 +1,9 @@
 """python -m minillm demo: watch a GPT learn English in two minutes."""
 
 import argparse
+import dataclasses
 import math
+import re
 import time
 from pathlib import Path
 
@@ -27,8 +29,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    import dataclasses
-
     started = time.perf_counter()
     steps = arguments.steps
     warmup = min(common.PRESETS["demo"].warmup, steps // 10)
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     baselines = show_comparison(task, history.history["val_loss"][-1])
     out = Path(arguments.out)
     common.save_model(task.model, task.tokenizer, out)
-    save_pictures(task, history, baselines, text, out)
+    save_pictures(task, history, baselines, out)
     print(
         f"\nSaved in {out}: the model, loss.png and attention.png, after "
         f"{time.perf_counter() - started:.0f} s.\n\nThree things to try next:\n"
@@ -118,14 +118,15 @@ def show_comparison(task: common.Task, loss: float) -> dict[str, float]:
 
 
 def save_pictures(
-    task: common.Task, history: History, baselines: dict[str, float], text: str, out: Path
+    task: common.Task, history: History, baselines: dict[str, float], out: Path
 ) -> None:
     """Write the loss curve and one attention map as PNG."""
     from ..viz import plot_attention
 
     history.plot(baselines=baselines).savefig(out / "loss.png", dpi=120)
-    middle = len(task.validation_text) // 2
-    words = task.validation_text[middle : middle + min(24, task.recipe.block_size)]
+    prose = re.search(r"\b[^\W\d_]+( [^\W\d_]+){4,}", task.validation_text)
+    start = prose.start() if prose else 0  # a few words in a row make a readable picture
+    words = task.validation_text[start : start + 24]
     output = task.model(np.array([task.tokenizer.encode(words)]), output_attentions=True)
     figure = plot_attention(
         np.asarray(output.attentions[-1][0]),

@@ -13,7 +13,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="FOLDER", default="runs/demo", help="a saved model")
     parser.add_argument("--prompt", default="\n", help="the beginning of the text")
     parser.add_argument("--tokens", type=int, default=400, help="how many characters to write")
-    parser.add_argument("--temperature", type=float, default=0.8, help="below 1 bolder, above wilder")
+    parser.add_argument(
+        "--temperature", type=float, default=0.8, help="below 1 bolder, above wilder"
+    )
     parser.add_argument("--top-k", type=int, help="draw from the k most probable only")
     parser.add_argument("--greedy", action="store_true", help="always the most probable character")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same text")

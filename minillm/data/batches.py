@@ -116,7 +116,7 @@ class DataLoader:
     def batch(self, i: int) -> tuple[np.ndarray, ...]:
         """Batch number i, counted through all epochs."""
         epoch, position = divmod(i, len(self))
-        rows = slice(position * self.batch_size, (position + 1) * self.batch_size)
+        rows: Any = slice(position * self.batch_size, (position + 1) * self.batch_size)
         if self.shuffle:
             if getattr(self, "_ordered", None) != epoch:
                 self._order = np.random.default_rng([self.seed, epoch]).permutation(

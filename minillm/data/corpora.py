@@ -26,7 +26,7 @@ def python_topics() -> str:
 
 
 def read_text(path: "str | Path", *, at_least: int = 1) -> str:
-    """The contents of a text file in UTF-8; Windows line ends become \\n, a leading BOM goes.
+    """The contents of a text file in UTF-8; Windows line ends become newlines, a leading BOM goes.
 
     Raises   FileNotFoundError; ValueError in one line for a bad byte (with its position), an empty
              file, or one with fewer than `at_least` characters

@@ -38,7 +38,9 @@ def generate(
     Returns   (B, T + new) int64 on the host, prompts included
     Raises    ValueError for an empty prompt, no or both lengths, or too long a result
     """
-    ids = np.atleast_2d(to_numpy(unwrap(input_ids)) if not isinstance(input_ids, list) else input_ids)
+    ids = np.atleast_2d(
+        to_numpy(unwrap(input_ids)) if not isinstance(input_ids, list) else input_ids
+    )
     if ids.ndim != 2 or ids.size == 0 or ids.dtype.kind not in "iu":
         raise ValueError(
             f"generate: input_ids must be integers of shape (batch, tokens) with at least one "

@@ -33,7 +33,7 @@ def diagnose(name: str, analytic: list[Any], numeric: np.ndarray, tolerance: flo
         )
     stacked = np.stack([np.asarray(grad) for grad in analytic])
     place = worst_entry(stacked, numeric)
-    details = {
+    details: dict[str, Any] = {
         "worst_index": place[1:],
         "analytic": float(stacked[place]),
         "numeric": float(numeric[place]),
@@ -42,7 +42,10 @@ def diagnose(name: str, analytic: list[Any], numeric: np.ndarray, tolerance: flo
     if not np.isfinite(stacked).all():
         count = int((~np.isfinite(stacked)).sum())
         return Finding(
-            name, "not_finite", f"{count} entries of the gradient of {name} are NaN or Inf", **details
+            name,
+            "not_finite",
+            f"{count} entries of the gradient of {name} are NaN or Inf",
+            **details,
         )
     kind, message, factor = _signature(name, stacked, numeric, tolerance)
     return Finding(name, kind, message, factor=factor, **details)
@@ -108,7 +111,11 @@ def _signature(
     known = np.isfinite(numeric)
     a, n = analytic[known], numeric[known]
     if not a.any():
-        return "zero_gradient", f"the gradient of {name} is zero everywhere, but should not be", None
+        return (
+            "zero_gradient",
+            f"the gradient of {name} is zero everywhere, but should not be",
+            None,
+        )
     factor = float(a @ n) / float(n @ n) if n.any() else math.inf
     if math.isfinite(factor) and _close(analytic, np.where(known, factor * numeric, np.nan), 1e-5):
         if abs(factor + 1) < 1e-5:

@@ -80,19 +80,43 @@ def _mean_instead_of_sum(grad: Any, shape: tuple | None) -> Any:
 
 # ------------------------------------------------------------------------------ arithmetic
 
-altered("add", "missing_broadcast_sum", "the gradient of a broadcast operand is not summed",
-        lambda grads, g, saved: (g, None if saved[1] is None else g))
-altered("add", "scaled", "the gradient of a broadcast operand is averaged instead of summed",
-        lambda grads, g, saved: tuple(_mean_instead_of_sum(g, shape) for shape in saved))
-altered("add", "sign_flipped", "b is treated as if it were subtracted",
-        lambda grads, g, saved: (grads[0], None if grads[1] is None else -grads[1]))
+altered(
+    "add",
+    "missing_broadcast_sum",
+    "the gradient of a broadcast operand is not summed",
+    lambda grads, g, saved: (g, None if saved[1] is None else g),
+)
+altered(
+    "add",
+    "scaled",
+    "the gradient of a broadcast operand is averaged instead of summed",
+    lambda grads, g, saved: tuple(_mean_instead_of_sum(g, shape) for shape in saved),
+)
+altered(
+    "add",
+    "sign_flipped",
+    "b is treated as if it were subtracted",
+    lambda grads, g, saved: (grads[0], None if grads[1] is None else -grads[1]),
+)
 
-altered("subtract", "sign_flipped", "the minus of b is forgotten",
-        lambda grads, g, saved: (grads[0], None if grads[1] is None else -grads[1]))
-altered("subtract", "missing_broadcast_sum", "the gradient of a broadcast operand is not summed",
-        lambda grads, g, saved: (g, None if saved[1] is None else -g))
-altered("subtract", "sign_flipped", "both operands get a minus",
-        lambda grads, g, saved: (-grads[0], grads[1]))
+altered(
+    "subtract",
+    "sign_flipped",
+    "the minus of b is forgotten",
+    lambda grads, g, saved: (grads[0], None if grads[1] is None else -grads[1]),
+)
+altered(
+    "subtract",
+    "missing_broadcast_sum",
+    "the gradient of a broadcast operand is not summed",
+    lambda grads, g, saved: (g, None if saved[1] is None else -g),
+)
+altered(
+    "subtract",
+    "sign_flipped",
+    "both operands get a minus",
+    lambda grads, g, saved: (-grads[0], grads[1]),
+)
 
 
 @wrong("multiply", "wrong_operand", "each operand gets itself as a factor instead of the other one")
@@ -102,7 +126,9 @@ def _(grad_out, saved):
     return unbroadcast(grad_out * a, sa), None if sb is None else unbroadcast(grad_out * b, sb)
 
 
-@wrong("multiply", "ignores_upstream", "grad_out is forgotten: only the local derivative is returned")
+@wrong(
+    "multiply", "ignores_upstream", "grad_out is forgotten: only the local derivative is returned"
+)
 def _(grad_out, saved):
     a, b = saved
     ones, sb = np.ones_like(grad_out), gradient_shape(b)
@@ -115,8 +141,12 @@ def _(grad_out, saved):
     return grad_out * b, None if gradient_shape(b) is None else grad_out * a
 
 
-altered("divide", "sign_flipped", "the minus of grad_b is forgotten",
-        lambda grads, g, saved: (grads[0], -grads[1]))
+altered(
+    "divide",
+    "sign_flipped",
+    "the minus of grad_b is forgotten",
+    lambda grads, g, saved: (grads[0], -grads[1]),
+)
 
 
 @wrong("divide", "wrong_operand", "grad_b divides by b once instead of by b squared")
@@ -133,8 +163,12 @@ def _(grad_out, saved):
 
 altered("negative", "sign_flipped", "the minus is forgotten", _each(np.negative))
 altered("negative", "zero_gradient", "the gradient is zero", _each(np.zeros_like))
-altered("negative", "ignores_upstream", "only the local derivative -1 is returned",
-        _each(lambda x: -np.ones_like(x)))
+altered(
+    "negative",
+    "ignores_upstream",
+    "only the local derivative -1 is returned",
+    _each(lambda x: -np.ones_like(x)),
+)
 
 
 @wrong("power", "wrong_operand", "the factor b of b a^(b-1) is forgotten")
@@ -176,11 +210,17 @@ def _(grad_out, saved):
     return grad_a, grad_b.T if a.ndim == b.ndim == 2 else grad_b
 
 
-altered("matmul", "scaled", "grad_b is averaged over the rows",
-        lambda grads, g, saved: (grads[0], grads[1] / max(saved[0].shape[0], 2)))
+altered(
+    "matmul",
+    "scaled",
+    "grad_b is averaged over the rows",
+    lambda grads, g, saved: (grads[0], grads[1] / max(saved[0].shape[0], 2)),
+)
 
 
-@wrong("matmul", "missing_broadcast_sum", "the gradient of a matrix shared by a stack is not summed")
+@wrong(
+    "matmul", "missing_broadcast_sum", "the gradient of a matrix shared by a stack is not summed"
+)
 def _(grad_out, saved):
     a, b = saved
     if a.ndim < 3 or b.ndim < 2:
@@ -191,17 +231,37 @@ def _(grad_out, saved):
 # ------------------------------------------------------------------------------ reductions
 
 altered("sum", "ignores_upstream", "ones are returned, whatever grad_out is", _each(np.ones_like))
-altered("sum", "scaled", "the gradient of the mean is returned",
-        lambda grads, g, saved: (grads[0] * (g.size / grads[0].size),))
-altered("sum", "wrong_axis", "grad_out is spread along the wrong axis",
-        lambda grads, g, saved: (np.roll(grads[0], 1, axis=0) if g.ndim else grads[0],))
+altered(
+    "sum",
+    "scaled",
+    "the gradient of the mean is returned",
+    lambda grads, g, saved: (grads[0] * (g.size / grads[0].size),),
+)
+altered(
+    "sum",
+    "wrong_axis",
+    "grad_out is spread along the wrong axis",
+    lambda grads, g, saved: (np.roll(grads[0], 1, axis=0) if g.ndim else grads[0],),
+)
 
-altered("mean", "scaled", "the division by n is forgotten",
-        lambda grads, g, saved: (grads[0] * (grads[0].size / g.size),))
-altered("mean", "scaled", "the division is by the size of x, not of the reduced axes",
-        lambda grads, g, saved: (grads[0] / g.size,))
-altered("mean", "ignores_upstream", "grad_out is forgotten",
-        lambda grads, g, saved: (np.full_like(grads[0], g.size / grads[0].size),))
+altered(
+    "mean",
+    "scaled",
+    "the division by n is forgotten",
+    lambda grads, g, saved: (grads[0] * (grads[0].size / g.size),),
+)
+altered(
+    "mean",
+    "scaled",
+    "the division is by the size of x, not of the reduced axes",
+    lambda grads, g, saved: (grads[0] / g.size,),
+)
+altered(
+    "mean",
+    "ignores_upstream",
+    "grad_out is forgotten",
+    lambda grads, g, saved: (np.full_like(grads[0], g.size / grads[0].size),),
+)
 
 
 @wrong("max", "wrong_entries", "every entry gets the gradient, not only the largest")
@@ -209,20 +269,32 @@ def _(grad_out, saved):
     return ops.sum_backward(grad_out, (saved[0].shape, saved[2], saved[3]))
 
 
-altered("max", "ignores_upstream", "the largest entries get 1",
-        lambda grads, g, saved: ((grads[0] != 0).astype(float),))
+altered(
+    "max",
+    "ignores_upstream",
+    "the largest entries get 1",
+    lambda grads, g, saved: ((grads[0] != 0).astype(float),),
+)
 altered("max", "zero_gradient", "the gradient is zero", _each(np.zeros_like))
 
 
 # --------------------------------------------------------------------------------- shaping
 
-altered("reshape", "wrong_entries", "entries are put back column by column",
-        lambda grads, g, saved: (np.reshape(g, saved[0], order="F"),))
+altered(
+    "reshape",
+    "wrong_entries",
+    "entries are put back column by column",
+    lambda grads, g, saved: (np.reshape(g, saved[0], order="F"),),
+)
 altered("reshape", "wrong_shape", "grad_out is returned in its own shape", lambda grads, g, s: (g,))
 altered("reshape", "zero_gradient", "the gradient is zero", _each(np.zeros_like))
 
-altered("transpose", "wrong_shape", "the forward order is applied again instead of its inverse",
-        lambda grads, g, saved: (g.transpose(tuple(np.argsort(saved[0]))),))
+altered(
+    "transpose",
+    "wrong_shape",
+    "the forward order is applied again instead of its inverse",
+    lambda grads, g, saved: (g.transpose(tuple(np.argsort(saved[0]))),),
+)
 altered("transpose", "transposed", "grad_out is returned as it came", lambda grads, g, s: (g,))
 altered("transpose", "zero_gradient", "the gradient is zero", _each(np.zeros_like))
 
@@ -235,54 +307,110 @@ def _(grad_out, saved):
     return (grad_x,)
 
 
-altered("getitem", "ignores_upstream", "taken entries get 1",
-        lambda grads, g, saved: ((grads[0] != 0).astype(float),))
+altered(
+    "getitem",
+    "ignores_upstream",
+    "taken entries get 1",
+    lambda grads, g, saved: ((grads[0] != 0).astype(float),),
+)
 altered("getitem", "wrong_shape", "grad_out is returned as it came", lambda grads, g, s: (g,))
 
-altered("split", "wrong_entries", "the pieces are joined in reverse order",
-        lambda grads, g, saved: (np.concatenate(g[::-1], axis=saved[0]),))
-altered("split", "wrong_entries", "only the first piece gets its gradient",
-        lambda grads, g, saved: (
-            np.concatenate([g[0], *(np.zeros_like(x) for x in g[1:])], axis=saved[0]),))
-altered("split", "wrong_shape", "the gradient of one piece is returned", lambda grads, g, s: (g[0],))
+altered(
+    "split",
+    "wrong_entries",
+    "the pieces are joined in reverse order",
+    lambda grads, g, saved: (np.concatenate(g[::-1], axis=saved[0]),),
+)
+altered(
+    "split",
+    "wrong_entries",
+    "only the first piece gets its gradient",
+    lambda grads, g, saved: (
+        np.concatenate([g[0], *(np.zeros_like(x) for x in g[1:])], axis=saved[0]),
+    ),
+)
+altered(
+    "split", "wrong_shape", "the gradient of one piece is returned", lambda grads, g, s: (g[0],)
+)
 
-altered("concatenate", "wrong_shape", "every array gets the whole of grad_out",
-        lambda grads, g, saved: (g,) * len(grads))
-altered("concatenate", "wrong_entries", "each piece is reversed along the axis",
-        lambda grads, g, saved: tuple(np.flip(x, saved[0]) for x in grads))
-altered("concatenate", "zero_gradient", "the last array gets nothing",
-        lambda grads, g, saved: (*grads[:-1], np.zeros_like(grads[-1])))
+altered(
+    "concatenate",
+    "wrong_shape",
+    "every array gets the whole of grad_out",
+    lambda grads, g, saved: (g,) * len(grads),
+)
+altered(
+    "concatenate",
+    "wrong_entries",
+    "each piece is reversed along the axis",
+    lambda grads, g, saved: tuple(np.flip(x, saved[0]) for x in grads),
+)
+altered(
+    "concatenate",
+    "zero_gradient",
+    "the last array gets nothing",
+    lambda grads, g, saved: (*grads[:-1], np.zeros_like(grads[-1])),
+)
 
 
 # ----------------------------------------------------------------------------- elementwise
 
 altered("exp", "missing_sum_term", "the factor exp(x) is forgotten", lambda grads, g, saved: (g,))
 altered("exp", "ignores_upstream", "grad_out is forgotten", lambda grads, g, saved: (saved[0],))
-altered("exp", "wrong_operand", "exp is applied twice",
-        lambda grads, g, saved: (g * np.exp(saved[0]),))
+altered(
+    "exp", "wrong_operand", "exp is applied twice", lambda grads, g, saved: (g * np.exp(saved[0]),)
+)
 
 altered("log", "wrong_operand", "x multiplies instead of dividing", lambda gr, g, s: (g * s[0],))
 altered("log", "wrong_operand", "x divides twice", lambda grads, g, saved: (g / saved[0] ** 2,))
 altered("log", "ignores_upstream", "grad_out is forgotten", lambda grads, g, s: (1 / s[0],))
 
 altered("sqrt", "scaled", "the 2 of 2 sqrt(x) is forgotten", lambda gr, g, s: (g / s[0],))
-altered("sqrt", "wrong_operand", "x divides instead of its root",
-        lambda grads, g, saved: (g / (2 * saved[0] ** 2),))
-altered("sqrt", "wrong_operand", "the root multiplies instead of dividing",
-        lambda grads, g, saved: (g * saved[0] / 2,))
+altered(
+    "sqrt",
+    "wrong_operand",
+    "x divides instead of its root",
+    lambda grads, g, saved: (g / (2 * saved[0] ** 2),),
+)
+altered(
+    "sqrt",
+    "wrong_operand",
+    "the root multiplies instead of dividing",
+    lambda grads, g, saved: (g * saved[0] / 2,),
+)
 
-altered("tanh", "wrong_operand", "the square of 1 - out^2 is forgotten",
-        lambda grads, g, saved: (g * (1 - saved[0]),))
-altered("tanh", "wrong_operand", "1 - tanh(out)^2: the derivative at the output, not the input",
-        lambda grads, g, saved: (g * (1 - np.tanh(saved[0]) ** 2),))
+altered(
+    "tanh",
+    "wrong_operand",
+    "the square of 1 - out^2 is forgotten",
+    lambda grads, g, saved: (g * (1 - saved[0]),),
+)
+altered(
+    "tanh",
+    "wrong_operand",
+    "1 - tanh(out)^2: the derivative at the output, not the input",
+    lambda grads, g, saved: (g * (1 - np.tanh(saved[0]) ** 2),),
+)
 altered("tanh", "sign_flipped", "out^2 - 1", _each(np.negative))
 
-altered("erf", "scaled", "the factor 2/sqrt(pi) is forgotten",
-        lambda grads, g, saved: (grads[0] * np.sqrt(np.pi) / 2,))
-altered("erf", "wrong_operand", "the density of the normal distribution, exp(-x^2/2), is used",
-        lambda grads, g, saved: (2 / np.sqrt(np.pi) * g * np.exp(-saved[0] ** 2 / 2),))
-altered("erf", "wrong_operand", "the square of the exponent is forgotten",
-        lambda grads, g, saved: (2 / np.sqrt(np.pi) * g * np.exp(-saved[0]),))
+altered(
+    "erf",
+    "scaled",
+    "the factor 2/sqrt(pi) is forgotten",
+    lambda grads, g, saved: (grads[0] * np.sqrt(np.pi) / 2,),
+)
+altered(
+    "erf",
+    "wrong_operand",
+    "the density of the normal distribution, exp(-x^2/2), is used",
+    lambda grads, g, saved: (2 / np.sqrt(np.pi) * g * np.exp(-(saved[0] ** 2) / 2),),
+)
+altered(
+    "erf",
+    "wrong_operand",
+    "the square of the exponent is forgotten",
+    lambda grads, g, saved: (2 / np.sqrt(np.pi) * g * np.exp(-saved[0]),),
+)
 
 
 def _gelu_saving_x(x, *, approximate="none"):
@@ -325,12 +453,24 @@ def _(grad_out, saved):
     return grad_out @ weight if square else grads[0], *grads[1:]
 
 
-altered("linear", "transposed", "grad_weight is grad_out^T x, as if weight were (out, in)",
-        lambda grads, g, saved: (grads[0], grads[1].T, grads[2]))
-altered("linear", "scaled", "grad_weight is averaged over the rows",
-        lambda grads, g, saved: (grads[0], grads[1] * g.shape[-1] / g.size, grads[2]))
-altered("linear", "missing_broadcast_sum", "grad_bias is not summed over the rows",
-        lambda grads, g, saved: (*grads[:2], None if grads[2] is None else g))
+altered(
+    "linear",
+    "transposed",
+    "grad_weight is grad_out^T x, as if weight were (out, in)",
+    lambda grads, g, saved: (grads[0], grads[1].T, grads[2]),
+)
+altered(
+    "linear",
+    "scaled",
+    "grad_weight is averaged over the rows",
+    lambda grads, g, saved: (grads[0], grads[1] * g.shape[-1] / g.size, grads[2]),
+)
+altered(
+    "linear",
+    "missing_broadcast_sum",
+    "grad_bias is not summed over the rows",
+    lambda grads, g, saved: (*grads[:2], None if grads[2] is None else g),
+)
 
 
 @wrong("embedding", "overwritten_duplicates", "grad[ids] = grad_out: repeated ids do not add up")
@@ -355,12 +495,24 @@ def _(grad_out, saved):
     return None, ops.embedding_backward(grad_out, saved)[1] / np.maximum(counts, 1)[:, None]
 
 
-altered("positional_encoding", "scaled", "grad_table is averaged over the batch",
-        lambda grads, g, saved: (grads[0], grads[1] / len(g)))
-altered("positional_encoding", "wrong_shape", "grad_table has only the rows that were used",
-        lambda grads, g, saved: (grads[0], g.sum(axis=0)))
-altered("positional_encoding", "wrong_entries", "grad_table is shifted by one position",
-        lambda grads, g, saved: (grads[0], np.roll(grads[1], 1, axis=0)))
+altered(
+    "positional_encoding",
+    "scaled",
+    "grad_table is averaged over the batch",
+    lambda grads, g, saved: (grads[0], grads[1] / len(g)),
+)
+altered(
+    "positional_encoding",
+    "wrong_shape",
+    "grad_table has only the rows that were used",
+    lambda grads, g, saved: (grads[0], g.sum(axis=0)),
+)
+altered(
+    "positional_encoding",
+    "wrong_entries",
+    "grad_table is shifted by one position",
+    lambda grads, g, saved: (grads[0], np.roll(grads[1], 1, axis=0)),
+)
 
 
 # --------------------------------------------------------------------- softmax and the loss
@@ -425,21 +577,40 @@ def _cross_entropy_with(**changes):
 
 
 wrong("cross_entropy", "scaled", "the mean's division by the number of targets is forgotten")(
-    _cross_entropy_with(denominator=lambda v: v["denominator"] and 1.0))
+    _cross_entropy_with(denominator=lambda v: v["denominator"] and 1.0)
+)
 wrong("cross_entropy", "wrong_entries", "rows with ignore_index get a gradient")(
-    _cross_entropy_with(w_y=lambda v: np.where(v["kept"], v["w_y"], 1.0)))
+    _cross_entropy_with(w_y=lambda v: np.where(v["kept"], v["w_y"], 1.0))
+)
 wrong("cross_entropy", "wrong_operand", "label smoothing is forgotten")(
-    _cross_entropy_with(s=lambda v: 0.0))
-altered("cross_entropy", "ignores_upstream", "grad_out is forgotten",
-        lambda grads, g, saved: ops.cross_entropy_backward(np.ones_like(g), saved))
+    _cross_entropy_with(s=lambda v: 0.0)
+)
+altered(
+    "cross_entropy",
+    "ignores_upstream",
+    "grad_out is forgotten",
+    lambda grads, g, saved: ops.cross_entropy_backward(np.ones_like(g), saved),
+)
 
 
-altered("dropout", "scaled", "the factor 1 / (1 - p) is forgotten",
-        lambda grads, g, saved: (g if saved[0] is None else g * (saved[0] > 0),))
-altered("dropout", "wrong_entries", "the mask is forgotten",
-        lambda grads, g, saved: (g if saved[0] is None else g * saved[0].max(),))
-altered("dropout", "wrong_entries", "another mask is used than in forward",
-        lambda grads, g, saved: (g if saved[0] is None else g * np.roll(saved[0], 1),))
+altered(
+    "dropout",
+    "scaled",
+    "the factor 1 / (1 - p) is forgotten",
+    lambda grads, g, saved: (g if saved[0] is None else g * (saved[0] > 0),),
+)
+altered(
+    "dropout",
+    "wrong_entries",
+    "the mask is forgotten",
+    lambda grads, g, saved: (g if saved[0] is None else g * saved[0].max(),),
+)
+altered(
+    "dropout",
+    "wrong_entries",
+    "another mask is used than in forward",
+    lambda grads, g, saved: (g if saved[0] is None else g * np.roll(saved[0], 1),),
+)
 
 
 # ------------------------------------------------------------- layer norm and attention
@@ -461,13 +632,17 @@ def _row_mean(x):
 
 
 wrong("layer_norm", "missing_mean_term", "mean(g) of (1) is forgotten")(
-    _layer_norm_grad_x(lambda g, x_hat, rstd: rstd * (g - x_hat * _row_mean(g * x_hat))))
+    _layer_norm_grad_x(lambda g, x_hat, rstd: rstd * (g - x_hat * _row_mean(g * x_hat)))
+)
 wrong("layer_norm", "missing_mean_term", "x_hat mean(g x_hat) of (1) is forgotten")(
-    _layer_norm_grad_x(lambda g, x_hat, rstd: rstd * (g - _row_mean(g))))
+    _layer_norm_grad_x(lambda g, x_hat, rstd: rstd * (g - _row_mean(g)))
+)
 wrong("layer_norm", "wrong_operand", "the mean and variance are treated as constants")(
-    _layer_norm_grad_x(lambda g, x_hat, rstd: rstd * g))
+    _layer_norm_grad_x(lambda g, x_hat, rstd: rstd * g)
+)
 wrong("layer_norm", "wrong_operand", "1 / sqrt(var + eps) is forgotten")(
-    _layer_norm_grad_x(lambda g, x_hat, rstd: g - _row_mean(g) - x_hat * _row_mean(g * x_hat)))
+    _layer_norm_grad_x(lambda g, x_hat, rstd: g - _row_mean(g) - x_hat * _row_mean(g * x_hat))
+)
 
 
 @wrong("layer_norm", "wrong_operand", "gamma is forgotten on the way to x")
@@ -478,13 +653,25 @@ def _(grad_out, saved):
     return without[0], *grads[1:]
 
 
-altered("layer_norm", "missing_sum_term", "grad_gamma is not multiplied by x_hat",
-        lambda grads, g, saved: (grads[0], g.sum(axis=(0, 1)), grads[2]))
+altered(
+    "layer_norm",
+    "missing_sum_term",
+    "grad_gamma is not multiplied by x_hat",
+    lambda grads, g, saved: (grads[0], g.sum(axis=(0, 1)), grads[2]),
+)
 
-altered("scaled_dot_product_attention", "scaled", "the scale is forgotten on the way to q",
-        lambda grads, g, saved: (grads[0] / saved[4], *grads[1:]))
-altered("scaled_dot_product_attention", "scaled", "the scale is forgotten on the way to k",
-        lambda grads, g, saved: (grads[0], grads[1] / saved[4], grads[2]))
+altered(
+    "scaled_dot_product_attention",
+    "scaled",
+    "the scale is forgotten on the way to q",
+    lambda grads, g, saved: (grads[0] / saved[4], *grads[1:]),
+)
+altered(
+    "scaled_dot_product_attention",
+    "scaled",
+    "the scale is forgotten on the way to k",
+    lambda grads, g, saved: (grads[0], grads[1] / saved[4], grads[2]),
+)
 
 
 def _attention_parts(grad_out, saved):

@@ -45,7 +45,9 @@ def numerical_gradient(
     """
     flat = array.reshape(-1)
     if flat.base is None and flat is not array:
-        raise ValueError("numerical_gradient needs a contiguous array, which it can change in place")
+        raise ValueError(
+            "numerical_gradient needs a contiguous array, which it can change in place"
+        )
     result = np.full((len(cotangents), array.size), np.nan)
     skipped = []
     for i in range(array.size) if entries is None else entries:

@@ -1,6 +1,7 @@
 """What a gradient check says: findings, a table, a sentence; as text, HTML, picture."""
 
 import html
+import textwrap
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -88,7 +89,9 @@ class GradientReport:
     def relative_error(self) -> float:
         """The worst relative error of all entries of all inputs; infinity for a wrong shape."""
         rows = [row.relative_error for row in self.inputs]
-        return max([*rows, *(f.relative_error for f in self.findings if f.worst_index)], default=0.0)
+        return max(
+            [*rows, *(f.relative_error for f in self.findings if f.worst_index)], default=0.0
+        )
 
     def __bool__(self) -> bool:
         return self.passed
@@ -107,7 +110,9 @@ class GradientReport:
 
     def rows(self) -> list[tuple[str, ...]]:
         """The table: a header, then one row for each input."""
-        table = [("input", "shape", "entries", "worst error", "at", "backward", "numerical")]
+        table: list[tuple[str, ...]] = [
+            ("input", "shape", "entries", "worst error", "at", "backward", "numerical")
+        ]
         for row in self.inputs:
             if row.checked:
                 numbers = (
@@ -139,7 +144,10 @@ class GradientReport:
         header, *rows = self.rows()
         cell = lambda tag, text: f"<{tag} style='text-align:left'>{html.escape(text)}</{tag}>"  # noqa: E731
         body = "".join(f"<tr>{''.join(cell('td', c) for c in row)}</tr>" for row in rows)
-        items = [f"<b>{f.input}</b> <code>{f.kind}</code> " + html.escape(f.message) for f in self.findings]
+        items = [
+            f"<b>{html.escape(f.input)}</b> <code>{f.kind}</code> {html.escape(f.message)}"
+            for f in self.findings
+        ]
         items += [f"<i>note:</i> {html.escape(note)}" for note in self.notes]
         extra = f"<ul>{''.join(f'<li>{item}</li>' for item in items)}</ul>" if items else ""
         return (
@@ -155,6 +163,4 @@ class GradientReport:
 
 
 def _wrap(text: str, indent: str = "") -> list[str]:
-    import textwrap
-
     return textwrap.wrap(text, 88, subsequent_indent=indent, break_long_words=False) or [text]

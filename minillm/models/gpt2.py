@@ -55,7 +55,9 @@ class GPT2Config:
     def __post_init__(self) -> None:
         for name in ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head"):
             if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise ValueError(f"GPT2Config: {name} must be at least 1, got {getattr(self, name)}")
+                raise ValueError(
+                    f"GPT2Config: {name} must be at least 1, got {getattr(self, name)}"
+                )
         if self.n_embd % self.n_head:
             raise ValueError(
                 f"GPT2Config: n_embd {self.n_embd} must be a multiple of n_head {self.n_head}"
@@ -145,9 +147,7 @@ class GPT2Model(Module):
         self.wte = Embedding(config.vocab_size, C, dtype=dtype, rng=rng)
         self.wpe = Embedding(config.n_positions, C, dtype=dtype, rng=rng)
         self.drop = Dropout(config.embd_pdrop)
-        self.h = ModuleList(
-            GPT2Block(config, dtype=dtype, rng=rng) for _ in range(config.n_layer)
-        )
+        self.h = ModuleList(GPT2Block(config, dtype=dtype, rng=rng) for _ in range(config.n_layer))
         self.ln_f = LayerNorm(C, config.layer_norm_epsilon, bias=config.bias, dtype=dtype)
 
     def forward(
@@ -167,6 +167,7 @@ class GPT2Model(Module):
             visible, positions = key_mask("GPT2", attention_mask, input_ids)
         x = self.drop(self.wte(input_ids) + self.wpe(positions))  # (B, T, C)
         states, attentions = [], []
+        block: Any
         for block in self.h:
             if want_states:
                 states.append(x)
@@ -201,7 +202,9 @@ class GPT2LMHeadModel(GenerationMixin, PretrainedMixin, Module):
         self.transformer = GPT2Model(config, dtype=dtype, rng=rng)
         self.lm_head = None
         if not config.tie_word_embeddings:
-            self.lm_head = Linear(config.n_embd, config.vocab_size, bias=False, dtype=dtype, rng=rng)
+            self.lm_head = Linear(
+                config.n_embd, config.vocab_size, bias=False, dtype=dtype, rng=rng
+            )
         self.initialize(rng)
 
     def initialize(self, rng: np.random.Generator) -> None:

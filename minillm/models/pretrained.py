@@ -1,7 +1,7 @@
 """Saving and loading models as folders in the layout of Hugging Face.
 
-    folder/config.json          the fields of the config dataclass
-    folder/model.safetensors    every parameter by name
+folder/config.json          the fields of the config dataclass
+folder/model.safetensors    every parameter by name
 """
 
 from dataclasses import fields
@@ -17,6 +17,8 @@ class PretrainedMixin:
 
     config: Any
     config_class: Any
+    state_dict: Any
+    load_state_dict: Any
 
     def save_pretrained(self, folder: "str | Path") -> None:
         """Write config.json and model.safetensors into a folder, which is made if needed.
@@ -24,7 +26,7 @@ class PretrainedMixin:
         Raises   OSError if the disk is full or not writable; files that were there are untouched
         """
         folder = Path(folder)
-        arrays = {name: to_numpy(a) for name, a in self.state_dict().items()}  # type: ignore[attr-defined]
+        arrays = {name: to_numpy(a) for name, a in self.state_dict().items()}
         write_arrays(folder / "model.safetensors", arrays)
         write_json(folder / "config.json", self.config.to_dict())
 
@@ -46,6 +48,7 @@ class PretrainedMixin:
                 f"{folder}/config.json describes a model of type {kind!r}, "
                 f"{cls.__name__} reads {cls.config_class.model_type!r}"
             )
-        model = cls(cls.config_class(**{k: v for k, v in values.items() if k in known}))
+        build: Any = cls  # the model that mixes this in is built from its config
+        model = build(cls.config_class(**{k: v for k, v in values.items() if k in known}))
         model.load_state_dict(read_arrays(folder / "model.safetensors"))
         return model

@@ -34,9 +34,11 @@ class Linear(Module):
         _require_sizes("Linear", in_features=in_features, out_features=out_features)
         rng = default_generator(rng)
         bound = 1 / math.sqrt(in_features)
-        draw = lambda *shape: rng.uniform(-bound, bound, shape).astype(dtype)  # noqa: E731
-        self.weight = Parameter(draw(in_features, out_features))
-        self.bias = Parameter(draw(out_features)) if bias else None
+        weight = rng.uniform(-bound, bound, (in_features, out_features))
+        self.weight = Parameter(weight.astype(dtype))
+        self.bias = None
+        if bias:
+            self.bias = Parameter(rng.uniform(-bound, bound, (out_features,)).astype(dtype))
 
     def forward(self, x: Tensor) -> Tensor:
         """Shapes   x (..., in_features) -> (..., out_features)."""

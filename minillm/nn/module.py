@@ -33,6 +33,7 @@ class Module:
     >>> class Scale(Module):
     ...     def __init__(self, width):
     ...         self.weight = Parameter(np.ones(width, dtype=np.float32))
+    ...
     ...     def forward(self, x):
     ...         return x * self.weight
     >>> Scale(3)
@@ -143,9 +144,7 @@ class Module:
     def to(self, target: Any) -> "Module":
         """Move all parameters to a device or cast them to a dtype, in place: model.to("cuda")."""
         for p in self.parameters():
-            p.data = (
-                to_device(p.data, target) if Device.names(target) else p.data.astype(target)
-            )
+            p.data = to_device(p.data, target) if Device.names(target) else p.data.astype(target)
             p.grad = None
         return self
 

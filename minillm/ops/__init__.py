@@ -99,6 +99,7 @@ from .softmax import (
     softmax_backward,
     softmax_forward,
 )
+
 __all__ = [
     "add_backward",
     "add_forward",

@@ -14,7 +14,7 @@ held fixed (Rumelhart, Hinton & Williams 1986 use nothing else).  Where an opera
 its gradient is the sum over its uses: `unbroadcast`, result (1) of broadcasting.py.
 
 Python scalars are constants: they get no gradient (None) and never change a dtype.
-Check: tests/ops/test_arithmetic.py    Notebook: notebooks/01_arrays.ipynb
+Check: tests/ops/test_arithmetic.py
 """
 
 from ..backend import array_module
@@ -132,7 +132,7 @@ def negative_backward(grad_out, saved):
 
 
 def power_forward(a, b):
-    """a to the power b, entry by entry.  Prefer x * x * x to x ** 3: it is 75 times faster.
+    """A to the power b, entry by entry.  Prefer x * x * x to x ** 3: it is 75 times faster.
 
     With an array b the gradient needs log(a), so a negative a then gives NaN in grad_b.
 
@@ -164,5 +164,3 @@ def power_backward(grad_out, saved):
         log_a = xp.log(xp.where(xp.asarray(a) == 0, xp.ones_like(out), a))
         grad_b = unbroadcast(grad_out * (out * log_a), b_shape)
     return grad_a, grad_b
-
-

@@ -25,7 +25,7 @@ Each row of p is a softmax, so by (1) of softmax.py
 Grouped heads (Ainslie et al. 2023, arXiv:2305.13245): H query heads share G key and value heads,
 H/G neighbours each.  The queries of a group are stacked as further rows of one matrix, (H/G * T, D),
 so that the sums over the group in grad_k and grad_v are part of the matrix product.
-Check: tests/ops/test_attention.py    Notebook: notebooks/11_attention.ipynb
+Check: tests/ops/test_attention.py
 """
 
 import math

@@ -32,8 +32,7 @@ def require_floating(operation: str, **arrays: Any) -> None:
             )
         if dtype.kind != FLOATING:
             raise TypeError(
-                f"{operation}: {name} must be floating, got {dtype}: "
-                f"write {name}.astype('float32')"
+                f"{operation}: {name} must be floating, got {dtype}: write {name}.astype('float32')"
             )
         if first is None:
             first_name, first = name, dtype
@@ -45,7 +44,7 @@ def require_floating(operation: str, **arrays: Any) -> None:
 
 
 def match_dtypes(operation: str, a: Any, b: Any) -> tuple[Any, Any]:
-    """a and b for an arithmetic operation: equal float dtypes, an integer array cast to a float one.
+    """A and b for an arithmetic operation: equal float dtypes, an integer array cast to a float one.
 
     NumPy would turn float32 + int64 into float64.  Here the floating operand decides, as in
     PyTorch, and two different floating dtypes are an error.
@@ -92,7 +91,7 @@ def normalize_axes(operation: str, axis: Any, ndim: int) -> tuple[int, ...]:
     for one in axes:
         if not isinstance(one, Integral) or isinstance(one, bool):
             raise TypeError(f"{operation}: axis must be an int or a tuple of ints, got {axis!r}")
-        if not -ndim <= one < ndim:
+        if not -ndim <= int(one) < ndim:
             raise ValueError(
                 f"{operation}: axis {one} does not exist in an array with {ndim} axes "
                 f"(use {-ndim} … {ndim - 1})"
@@ -119,7 +118,9 @@ class IdError(IndexError, ValueError):
     """An id outside its table: an IndexError to Python, a ValueError to whoever validates input."""
 
 
-def require_ids(operation: str, name: str, ids: Any, size: int, *, unless: int | None = None) -> None:
+def require_ids(
+    operation: str, name: str, ids: Any, size: int, *, unless: int | None = None
+) -> None:
     """All ids are integers in [0, size); the value `unless` (an ignore_index) passes too.
 
     NumPy would accept negative ids, and CuPy wraps ids that are too large: both would train on

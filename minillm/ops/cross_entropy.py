@@ -19,7 +19,7 @@ Backward.  d lse / d z_j = exp(z_j) / sum exp = p_j.  Differentiate (2), with W 
 
 Without weights and smoothing this is p_j - [j = y]: prediction minus truth.  So backward scales
 the probabilities and subtracts one number at the target; no one-hot matrix is ever built.
-Check: tests/ops/test_cross_entropy.py    Notebook: notebooks/05_softmax.ipynb
+Check: tests/ops/test_cross_entropy.py
 """
 
 import warnings
@@ -55,7 +55,7 @@ def cross_entropy_forward(
     e = z - z.max(axis=-1, keepdims=True)  # (N, V)  logits minus the largest, for now
     at_target = e[rows, y]  # (N,)
     w_sum = V if weight is None else weight.sum()
-    smooth = 0.0
+    smooth = None
     if label_smoothing:
         smooth = -(e.sum(axis=-1) if weight is None else e @ weight)  # (N,)  sum_c w_c (-z_c)
     xp.exp(e, out=e)
@@ -94,7 +94,7 @@ def cross_entropy_backward(grad_out, saved):
     if reduction == "mean":
         per_row = per_row / denominator
     at_target = (1 - s) * w_y * per_row  # (N,)
-    spread = kept * (per_row * (s / V)) if s else 0.0  # (N,)
+    spread = kept * (per_row * (s / V))  # (N,)
     # forward:  loss_n by (2)   =>   (3), with p = e / total
     grad_z = e * ((at_target + spread * w_sum)[:, None] / total)  # (N, V)
     grad_z[xp.arange(N), y] -= at_target

@@ -3,7 +3,7 @@
 Formula (Hendrycks & Gimpel 2016, arXiv:1606.08415, section 2), with the standard normal
 distribution function Phi and its density phi:
 
-    out = x * Phi(x)       Phi(x) = (1 + erf(x / sqrt(2))) / 2       phi = Phi' = exp(-x^2/2) / sqrt(2 pi)
+    out = x * Phi(x)     Phi(x) = (1 + erf(x / sqrt(2))) / 2     phi = Phi' = exp(-x^2/2) / sqrt(2 pi)
 
 and its approximation by tanh, the one that GPT-2 was trained with (same section):
 
@@ -29,7 +29,7 @@ tests/golden/gelu_coefficients.py prints it again.
 
 Both forms work in blocks that stay in the cache, because some twenty passes over an array that
 does not fit cost mostly memory traffic.
-Check: tests/ops/test_gelu.py    Notebook: notebooks/12_the_block.ipynb
+Check: tests/ops/test_gelu.py
 """
 
 import math
@@ -47,7 +47,7 @@ R = (1.7562890516908958e-09, -1.3226666148620503e-07, 3.9647775224259645e-06,
 
 
 def gelu_forward(x, *, approximate="none"):
-    """x times the probability that a standard normal number is below x.
+    """X times the probability that a standard normal number is below x.
 
     Shapes   x: any -> the same
     Dtype    floating, kept

@@ -13,7 +13,7 @@ broadcast over the rows, so its gradient is their sum:
 
 (Goodfellow, Bengio & Courville 2016, Deep Learning, algorithm 6.4.)  All leading axes are flattened
 to N rows first: one GEMM is faster than a stack of small ones, and in (2) it adds up the rows too.
-Check: tests/ops/test_linear.py    Notebook: notebooks/06_embedding.ipynb
+Check: tests/ops/test_linear.py
 """
 
 from ..backend import array_module
@@ -21,7 +21,7 @@ from .checks import require_floating
 
 
 def linear_forward(x, weight, bias=None):
-    """x @ weight + bias for every row of x.
+    """X @ weight + bias for every row of x.
 
     Shapes   x (..., I); weight (I, O); bias (O,) or None -> out (..., O)
     Dtype    all floating and equal
@@ -35,7 +35,7 @@ def linear_forward(x, weight, bias=None):
             f"linear: x {x.shape} and weight {weight.shape} do not fit: "
             f"weight must be (in, out) with in = {x.shape[-1] if x.ndim else 'the width of x'}"
         )
-    I, O = weight.shape  # noqa: E741
+    I, O = weight.shape
     if bias is not None and bias.shape != (O,):
         raise ValueError(f"linear: weight {weight.shape} needs a bias of ({O},), got {bias.shape}")
     out = x.reshape(-1, I) @ weight  # (N, O)
@@ -48,7 +48,7 @@ def linear_backward(grad_out, saved, *, needs=None):
     """Gradients w.r.t. (x, weight, bias); those that are not needed are not computed."""
     x, weight, has_bias = saved
     need_x, need_weight, need_bias = needs or (True, True, has_bias)
-    I, O = weight.shape  # noqa: E741
+    I, O = weight.shape
     rows = grad_out.reshape(-1, O)  # (N, O)
     grad_x = grad_weight = grad_bias = None
     # forward:  out = x @ weight + bias

@@ -16,7 +16,7 @@ Formula and backward.  The first T rows are added to every sequence of the batch
     out[b, t] = x[b, t] + table[t]
     grad_x = grad_out        grad_table[t] = sum over b of grad_out[b, t], 0 for t >= T   (2)
 
-Check: tests/ops/test_positional_encoding.py    Notebook: notebooks/10_positional_encoding.ipynb
+Check: tests/ops/test_positional_encoding.py
 """
 
 import numpy as np
@@ -47,7 +47,7 @@ def sinusoidal_table(length, width, *, dtype=np.float32):
 
 
 def positional_encoding_forward(x, table):
-    """x plus the first T rows of the table.
+    """X plus the first T rows of the table.
 
     Shapes   x (..., T, C); table (P, C) with P >= T -> out (..., T, C)
     Dtype    both floating and equal

@@ -7,7 +7,7 @@ ones (for a concatenation, of stacked blocks).  The gradient of a linear map is 
 
 which moves every number back to where it came from, and adds them up where one entry of x was
 taken several times (getitem with a repeated index).
-Check: tests/ops/test_shaping.py    Notebook: notebooks/01_arrays.ipynb
+Check: tests/ops/test_shaping.py
 """
 
 from ..backend import array_module, scatter_add

@@ -17,7 +17,7 @@ of a row sum to zero.  For the logarithm, d log p_j / d x_i = [i = j] - p_i, hen
 
     grad_x_i = g_i - p_i * sum_j g_j                                                      (2)
 
-Check: tests/ops/test_softmax.py    Notebook: notebooks/05_softmax.ipynb
+Check: tests/ops/test_softmax.py
 """
 
 from ..backend import array_module
@@ -25,7 +25,7 @@ from .checks import normalize_axes, require_floating
 
 
 def _shifted(operation, x, axis):
-    """x minus its largest entry along the axis, and that axis as a number from 0."""
+    """X minus its largest entry along the axis, and that axis as a number from 0."""
     xp = array_module(x)
     require_floating(operation, x=x)
     (axis,) = normalize_axes(operation, (axis,), x.ndim)

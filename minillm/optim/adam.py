@@ -85,10 +85,9 @@ class Adam(Optimizer):
         flat = [a.reshape(-1) for a in (p.data, grad, state["m"], state["v"])]
         v_max = state["v_max"].reshape(-1) if group["amsgrad"] else None
         for block in cache_blocks(flat[0]):
-            parts = [a[block] for a in flat]
-            self._update_block(
-                xp, group, state["t"], *parts, None if v_max is None else v_max[block]
-            )
+            p_part, g_part, m_part, v_part = (a[block] for a in flat)
+            largest = None if v_max is None else v_max[block]
+            self._update_block(xp, group, state["t"], p_part, g_part, m_part, v_part, largest)
 
     def _update_block(
         self, xp: Any, group: dict[str, Any], t: int, p: Any, g: Any, m: Any, v: Any, v_max: Any

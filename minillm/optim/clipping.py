@@ -32,7 +32,9 @@ def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0) ->
     array([0.6, 0.8])
     """
     if not (max_norm > 0 and norm_type > 0):
-        raise ValueError(f"clip_grad_norm_: max_norm {max_norm} and norm_type {norm_type} must be > 0")
+        raise ValueError(
+            f"clip_grad_norm_: max_norm {max_norm} and norm_type {norm_type} must be > 0"
+        )
     entries: Iterable[Any] = [parameters] if isinstance(parameters, Tensor) else parameters
     grads = [(p[1] if isinstance(p, tuple) else p).grad for p in entries]
     grads = [g for g in grads if g is not None]

@@ -25,7 +25,9 @@ class CharTokenizer:
     def __init__(self, characters: Iterable[str]) -> None:
         self.characters = list(characters)
         if not self.characters or any(len(c) != 1 for c in self.characters):
-            raise ValueError("CharTokenizer: give at least one character, each a string of length 1")
+            raise ValueError(
+                "CharTokenizer: give at least one character, each a string of length 1"
+            )
         self._ids = {c: i for i, c in enumerate(self.characters)}
         if len(self._ids) != len(self.characters):
             raise ValueError("CharTokenizer: a character is given twice")

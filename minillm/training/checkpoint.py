@@ -55,7 +55,9 @@ def save_checkpoint(
     }
     if optimizer is not None:
         state = optimizer.state_dict()
-        arrays |= {f"optimizer.{name}": np.asarray(to_numpy(a)) for name, a in state["state"].items()}
+        arrays |= {
+            f"optimizer.{name}": np.asarray(to_numpy(a)) for name, a in state["state"].items()
+        }
         index["optimizer"] = {key: value for key, value in state.items() if key != "state"}
     if schedule is not None:
         index["schedule"] = schedule.state_dict()

@@ -73,13 +73,13 @@ def fit(
     Raises    NonFiniteLossError if the loss or gradient is not finite, before it can spoil the
               parameters; ValueError for arguments without meaning
     """
-    stream, total, period = _plan(train, epochs, steps, accumulate, batch_size, shuffle, evaluate_every)
+    stream, total, period = _plan(
+        train, epochs, steps, accumulate, batch_size, shuffle, evaluate_every
+    )
     keep_freed_memory()
     history, first = History(), 0
     if resume and checkpoint is not None and _has_checkpoint(checkpoint):
-        state = load_checkpoint(
-            checkpoint, model, optimizer, schedule=schedule, history=history
-        )
+        state = load_checkpoint(checkpoint, model, optimizer, schedule=schedule, history=history)
         first = state["step"]
     batches = stream(first * accumulate)
     bar = tqdm(total=total, initial=first, disable=not progress, unit="step", dynamic_ncols=True)
@@ -97,13 +97,17 @@ def fit(
                 tokens += _count_tokens(batch)
             norm = clip_grad_norm_(model.parameters(), clip if clip else math.inf)
             if not (math.isfinite(value) and math.isfinite(norm)):
-                raise NonFiniteLossError(_explain(model, batch, loss, step, value, checkpoint, saved_at))
+                raise NonFiniteLossError(
+                    _explain(model, batch, loss, step, value, checkpoint, saved_at)
+                )
             optimizer.step()
             if schedule is not None:
                 schedule.step()
             history.losses.append(value)
             rate = tokens / (time.perf_counter() - started)
-            bar.set_postfix_str(f"loss {value:.3f}, {rate:,.0f} tokens/s, lr {optimizer.lr:.1e}", False)
+            bar.set_postfix_str(
+                f"loss {value:.3f}, {rate:,.0f} tokens/s, lr {optimizer.lr:.1e}", False
+            )
             bar.update()
             if step % period == 0 or step == total:
                 recent = history.losses[-(step % period or period) :]
@@ -113,7 +117,9 @@ def fit(
             if on_step is not None:
                 on_step(step, history)
             if checkpoint and (step % period == 0 or step == total or ctrl_c.pressed):
-                if _save(checkpoint, model, optimizer, step, schedule, history, extra, step == total):
+                if _save(
+                    checkpoint, model, optimizer, step, schedule, history, extra, step == total
+                ):
                     saved_at = step
             if ctrl_c.pressed:
                 history.interrupted = True
@@ -184,7 +190,9 @@ def _forward(model: Any, batch: Any, loss: Callable | None) -> tuple[Any, Tensor
 def _batch_loss(model: Any, batch: Any, loss: Callable | None) -> Tensor:
     value = _forward(model, batch, loss)[1]
     if value.size != 1:
-        raise ValueError(f"fit: the loss must be one number, got shape {value.shape}: take its mean")
+        raise ValueError(
+            f"fit: the loss must be one number, got shape {value.shape}: take its mean"
+        )
     return value
 
 
@@ -301,7 +309,9 @@ def _save(
 
 def _goodbye(step: int, checkpoint: Any, saved_at: int | None) -> str:
     if checkpoint is None:
-        return f"Stopped after step {step}. Nothing was saved: fit(…, checkpoint=FOLDER) would have."
+        return (
+            f"Stopped after step {step}. Nothing was saved: fit(…, checkpoint=FOLDER) would have."
+        )
     if saved_at != step:
         return f"Stopped after step {step}. {checkpoint} holds step {saved_at or 0}."
     return f"Stopped after step {step}, saved in {checkpoint}. To go on, run the same with resume."
