@@ -76,30 +76,9 @@ def prepare(text: str, recipe: Recipe, seed: int, device: str) -> Task:
     train_text, validation_text = split_text(text, 0.1)
     train_ids = np.array(tokenizer.encode(train_text))
     validation_ids = np.array(tokenizer.encode(validation_text))
-    config = GPT2Config(
-        vocab_size=len(tokenizer),
-        n_positions=recipe.block_size,
-        n_embd=recipe.width,
-        n_layer=recipe.layers,
-        n_head=recipe.heads,
-        activation_function="gelu",
-        resid_pdrop=recipe.dropout,
-        embd_pdrop=recipe.dropout,
-        attn_pdrop=recipe.dropout,
-        bias=recipe.bias,
-    )
-    model = GPT2LMHeadModel(config, rng=rng)
+    model = build_model(recipe, len(tokenizer), rng)
     model.to(device)
-    matrices = [(n, p) for n, p in model.named_parameters() if p.ndim >= 2]
-    vectors = [(n, p) for n, p in model.named_parameters() if p.ndim < 2]
-    optimizer = AdamW(
-        [
-            {"params": matrices, "weight_decay": recipe.weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ],
-        lr=recipe.lr,
-        betas=(recipe.beta1, recipe.beta2),
-    )
+    optimizer = build_optimizer(recipe, model)
     return Task(
         recipe,
         tokenizer,
@@ -111,6 +90,37 @@ def prepare(text: str, recipe: Recipe, seed: int, device: str) -> Task:
         model,
         optimizer,
         schedule.cosine(optimizer, recipe.warmup, recipe.steps, recipe.min_lr),
+    )
+
+
+def build_model(recipe: Recipe, vocab_size: int, rng: np.random.Generator) -> GPT2LMHeadModel:
+    """A GPT of the recipe's size, with fresh weights."""
+    config = GPT2Config(
+        vocab_size=vocab_size,
+        n_positions=recipe.block_size,
+        n_embd=recipe.width,
+        n_layer=recipe.layers,
+        n_head=recipe.heads,
+        activation_function="gelu",
+        resid_pdrop=recipe.dropout,
+        embd_pdrop=recipe.dropout,
+        attn_pdrop=recipe.dropout,
+        bias=recipe.bias,
+    )
+    return GPT2LMHeadModel(config, rng=rng)
+
+
+def build_optimizer(recipe: Recipe, model: GPT2LMHeadModel) -> AdamW:
+    """AdamW that lets only matrices decay: a bias or the scale of a norm has no reason to be small."""
+    matrices = [(n, p) for n, p in model.named_parameters() if p.ndim >= 2]
+    vectors = [(n, p) for n, p in model.named_parameters() if p.ndim < 2]
+    return AdamW(
+        [
+            {"params": matrices, "weight_decay": recipe.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ],
+        lr=recipe.lr,
+        betas=(recipe.beta1, recipe.beta2),
     )
 
 

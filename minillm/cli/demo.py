@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import math
 import re
+import shlex
 import time
 from pathlib import Path
 
@@ -31,22 +32,42 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     started = time.perf_counter()
     steps = arguments.steps
-    warmup = min(common.PRESETS["demo"].warmup, steps // 10)
-    recipe = dataclasses.replace(common.PRESETS["demo"], steps=steps, warmup=warmup)
+    recipe = dataclasses.replace(common.PRESETS["demo"], steps=steps)
+    recipe = dataclasses.replace(recipe, warmup=min(recipe.warmup, steps // 10))
     text, source = common.load_text(arguments.text)
     task = common.prepare(text, recipe, arguments.seed, arguments.device)
-    prompt = PROMPT if all(c in task.tokenizer.characters for c in PROMPT) else text[0]
+    prompt = PROMPT if set(PROMPT) <= set(task.tokenizer.characters) else text[0]
     print(
         f"A GPT with {task.model.num_parameters():,} parameters learns to write, character by "
         f"character,\nfrom {source}: {len(text):,} characters, {len(task.tokenizer)} different.\n"
         f"It trains on the first 90 % and is tested on the rest.\n"
     )
-    show_sample(task, prompt, "Before training, it writes noise:")
+    history = train_and_show(task, prompt)
+    if history.interrupted:
+        return 130
+    baselines = show_comparison(task, history.history["val_loss"][-1])
+    out = Path(arguments.out)
+    common.save_model(task.model, task.tokenizer, out)
+    save_pictures(task, history, baselines, out)
+    print(
+        f"\nSaved in {out}: the model, loss.png and attention.png, after "
+        f"{time.perf_counter() - started:.0f} s.\n\nThree things to try next:\n"
+        f"  python -m minillm generate --model {out} --prompt {shlex.quote(prompt)}\n"
+        f"  python -m minillm gradcheck\n"
+        f"  python -m minillm train --text {arguments.text or 'FILE'} --out runs/mine"
+    )
+    return 0
+
+
+def train_and_show(task: common.Task, prompt: str) -> History:
+    """Train, with a sample before, halfway and after."""
+    steps = task.recipe.steps
 
     def on_step(step: int, history: History) -> None:
         if step == steps // 2:
             show_sample(task, prompt, f"Halfway, after {step} steps:")
 
+    show_sample(task, prompt, "Before training, it writes noise:")
     history = fit(
         task.model,
         task.optimizer,
@@ -55,25 +76,13 @@ def run(arguments: argparse.Namespace) -> int:
         steps=steps,
         loss=common.loss,
         schedule=task.schedule,
-        clip=recipe.clip,
+        clip=task.recipe.clip,
         evaluate_every=max(steps // 6, 1),
         on_step=on_step,
     )
-    if history.interrupted:
-        return 130
-    show_sample(task, prompt, f"After {steps} steps:")
-    baselines = show_comparison(task, history.history["val_loss"][-1])
-    out = Path(arguments.out)
-    common.save_model(task.model, task.tokenizer, out)
-    save_pictures(task, history, baselines, out)
-    print(
-        f"\nSaved in {out}: the model, loss.png and attention.png, after "
-        f"{time.perf_counter() - started:.0f} s.\n\nThree things to try next:\n"
-        f"  python -m minillm generate --model {out} --prompt '{prompt.strip() or 'A'}'\n"
-        f"  python -m minillm gradcheck\n"
-        f"  python -m minillm train --text FILE --out runs/mine"
-    )
-    return 0
+    if not history.interrupted:
+        show_sample(task, prompt, f"After {steps} steps:")
+    return history
 
 
 def show_sample(task: common.Task, prompt: str, title: str) -> None:

@@ -40,14 +40,13 @@ def run(arguments: argparse.Namespace) -> int:
         if (value := getattr(arguments, field.name, None)) is not None
     }
     recipe = dataclasses.replace(common.PRESETS[arguments.preset], **changes)
-    text, source = common.load_text(arguments.text)
-    task = common.prepare(text, recipe, arguments.seed, arguments.device)
     out = Path(arguments.out)
-    checkpoint = out / "checkpoint"
-    if not arguments.resume and (checkpoint / "checkpoint.json").exists():
+    if not arguments.resume and (out / "checkpoint" / "checkpoint.json").exists():
         raise ValueError(
             f"{out} already holds a training: go on with --resume, or choose another --out"
         )
+    text, source = common.load_text(arguments.text)
+    task = common.prepare(text, recipe, arguments.seed, arguments.device)
     print(
         f"{source}: {len(text):,} characters, {len(task.tokenizer)} different; "
         f"training on the first 90 %\n"
@@ -66,19 +65,22 @@ def run(arguments: argparse.Namespace) -> int:
         clip=recipe.clip,
         accumulate=arguments.accumulate,
         evaluate_every=arguments.evaluate_every,
-        checkpoint=checkpoint,
+        checkpoint=out / "checkpoint",
         resume=arguments.resume,
     )
     if history.interrupted:
         return 130
     common.save_model(task.model, task.tokenizer, out)
-    value = history.history["val_loss"][-1]
-    targets = len(task.validation_ids) - 1
-    bits = bits_per_byte(value, targets, len(task.validation_text[1:].encode("utf-8")))
-    print(
-        f"validation loss {value:.4f} nats per character over all {targets:,} (perplexity "
-        f"{perplexity(value):.2f},\n{bits:.3f} bits per byte) after "
-        f"{time.perf_counter() - started:.0f} s; saved in {out}\n"
-        f"next:  python -m minillm generate --model {out}"
-    )
+    print_result(task, history.history["val_loss"][-1], time.perf_counter() - started, out)
     return 0
+
+
+def print_result(task: common.Task, loss: float, seconds: float, out: Path) -> None:
+    """The validation loss in three units, and what to do with the model."""
+    targets = len(task.validation_ids) - 1
+    bits = bits_per_byte(loss, targets, len(task.validation_text[1:].encode("utf-8")))
+    print(
+        f"validation loss {loss:.4f} nats per character over all {targets:,} "
+        f"(perplexity {perplexity(loss):.2f},\n{bits:.3f} bits per byte) after {seconds:.0f} s; "
+        f"saved in {out}\nnext:  python -m minillm generate --model {out}"
+    )

@@ -17,8 +17,8 @@ class CharTokenizer:
 
     >>> tokenizer = CharTokenizer.train(["hello 世界"])
     >>> tokenizer.encode("hello")
-    [3, 2, 4, 4, 5]
-    >>> tokenizer.decode([3, 2, 4, 4, 5])
+    [2, 1, 3, 3, 4]
+    >>> tokenizer.decode([2, 1, 3, 3, 4])
     'hello'
     """
 
