@@ -1,0 +1,182 @@
+"""Write the golden files of this folder: values that PyTorch and Transformers compute.
+
+    python -m pip install torch transformers
+    python tests/golden/make_goldens.py
+
+The tests read the files and need neither library.  Inputs are drawn with a fixed seed, in float64 for
+operations and optimisers and float32 for the model, and stored beside the results.
+"""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.numpy import save_file
+from transformers import GPT2Config, GPT2LMHeadModel
+
+FOLDER = Path(__file__).parent
+SEED = 20240607
+
+
+def draw(rng, *shape):
+    return torch.tensor(rng.standard_normal(shape), dtype=torch.float64, requires_grad=True)
+
+
+def record(out, name, inputs, result, rng):
+    """Store inputs, result, a random cotangent and the gradients it gives, as name.key."""
+    weight = torch.tensor(rng.standard_normal(tuple(result.shape)), dtype=torch.float64)
+    leaves = {key: x for key, x in inputs.items() if x.requires_grad}
+    grads = torch.autograd.grad((result * weight).sum(), list(leaves.values()))
+    arrays = {**inputs, "out": result, "grad_out": weight}
+    arrays |= {f"grad_{key}": grad for key, grad in zip(leaves, grads, strict=True)}
+    for key, value in arrays.items():
+        out[f"{name}.{key}"] = value.detach().numpy().copy(order="C")
+
+
+def operations():
+    rng = np.random.default_rng(SEED)
+    out = {}
+    x = draw(rng, 5, 7)
+    x.data *= 2
+    for name, function in {
+        "gelu_none": lambda: F.gelu(x),
+        "gelu_tanh": lambda: F.gelu(x, approximate="tanh"),
+        "erf": lambda: torch.erf(x),
+        "tanh": lambda: torch.tanh(x),
+        "exp": lambda: torch.exp(x),
+        "softmax": lambda: torch.softmax(x, -1),
+        "softmax_axis0": lambda: torch.softmax(x, 0),
+        "log_softmax": lambda: torch.log_softmax(x, -1),
+    }.items():
+        record(out, name, {"x": x}, function(), rng)
+    x, gamma, beta = draw(rng, 2, 3, 7), draw(rng, 7), draw(rng, 7)
+    record(
+        out, "layer_norm", {"x": x, "gamma": gamma, "beta": beta},
+        F.layer_norm(x, (7,), gamma, beta, eps=0.5), rng,
+    )  # fmt: skip
+    weight, bias = draw(rng, 7, 5), draw(rng, 5)
+    record(
+        out, "linear", {"x": x, "weight": weight, "bias": bias}, F.linear(x, weight.T, bias), rng
+    )
+    table, ids = draw(rng, 11, 3), torch.tensor([[1, 4, 1], [10, 1, 0]])
+    record(out, "embedding", {"ids": ids, "weight": table}, F.embedding(ids, table), rng)
+    record(
+        out, "embedding_padding", {"ids": ids, "weight": table},
+        F.embedding(ids, table, padding_idx=1), rng,
+    )  # fmt: skip
+    cross_entropies(out, rng)
+    attentions(out, rng)
+    return out
+
+
+def cross_entropies(out, rng):
+    logits = draw(rng, 11, 7)
+    targets = torch.tensor(rng.integers(0, 7, 11))
+    targets[[2, 5]] = -100
+    weight = torch.tensor(rng.uniform(0.5, 2.0, 7))
+    for name, options in {
+        "mean": {},
+        "sum": {"reduction": "sum"},
+        "none": {"reduction": "none"},
+        "smooth": {"label_smoothing": 0.3},
+        "weighted": {"weight": weight},
+        "weighted_smooth": {"weight": weight, "label_smoothing": 0.3},
+        "weighted_smooth_sum": {"weight": weight, "label_smoothing": 0.3, "reduction": "sum"},
+        "weighted_smooth_none": {"weight": weight, "label_smoothing": 0.3, "reduction": "none"},
+    }.items():
+        result = F.cross_entropy(logits, targets, **options)
+        inputs = {"logits": logits, "targets": targets, "weight": weight}
+        record(out, f"cross_entropy_{name}", inputs, result, rng)
+
+
+def attentions(out, rng):
+    q, k, v = draw(rng, 2, 6, 5, 3), draw(rng, 2, 6, 5, 3), draw(rng, 2, 6, 5, 4)
+    attention = F.scaled_dot_product_attention
+    visible = torch.tensor(rng.random((2, 1, 5, 5)) < 0.6)
+    visible[..., 0] = True  # PyTorch gives NaN for rows that see nothing
+    inputs = {"q": q, "k": k, "v": v, "visible": visible}
+    record(out, "attention", inputs, attention(q, k, v), rng)
+    record(out, "attention_causal", inputs, attention(q, k, v, is_causal=True), rng)
+    record(out, "attention_visible", inputs, attention(q, k, v, attn_mask=visible), rng)
+    k, v = draw(rng, 2, 2, 7, 3), draw(rng, 2, 2, 7, 4)
+    grouped = attention(q, k, v, scale=0.7, enable_gqa=True)
+    record(out, "attention_grouped", {"q": q, "k": k, "v": v}, grouped, rng)
+
+
+OPTIMIZERS = {
+    "sgd": lambda p: torch.optim.SGD(p, lr=0.1),
+    "sgd_momentum": lambda p: torch.optim.SGD(
+        p, lr=0.1, momentum=0.9, dampening=0.3, weight_decay=0.2
+    ),
+    "sgd_nesterov": lambda p: torch.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True),
+    "adam": lambda p: torch.optim.Adam(p, lr=0.1, betas=(0.8, 0.95), eps=1e-3, weight_decay=0.2),
+    "adam_maximize": lambda p: torch.optim.Adam(p, lr=0.1, maximize=True),
+    "adamw": lambda p: torch.optim.AdamW(p, lr=0.1, betas=(0.8, 0.95), weight_decay=0.3),
+    "adamw_amsgrad": lambda p: torch.optim.AdamW(p, lr=0.1, amsgrad=True),
+}
+
+
+def optimizers():
+    """Twenty steps with given gradients, and the parameter after each."""
+    rng = np.random.default_rng(SEED)
+    start, grads = rng.standard_normal((3, 5)), rng.standard_normal((20, 3, 5))
+    out = {"start": start, "grads": grads}
+    for name, make in OPTIMIZERS.items():
+        p = torch.nn.Parameter(torch.tensor(start))
+        optimizer = make([p])
+        path = []
+        for grad in grads:
+            p.grad = torch.tensor(grad)
+            optimizer.step()
+            path.append(p.detach().numpy().copy())
+        out[name] = np.stack(path)
+    for norm_type in (1.0, 2.0, math.inf):
+        p = torch.nn.Parameter(torch.tensor(start))
+        p.grad = torch.tensor(grads[0])
+        norm = torch.nn.utils.clip_grad_norm_([p], 0.7, norm_type=norm_type)
+        out[f"clip_{norm_type}.norm"] = norm.numpy()
+        out[f"clip_{norm_type}.grad"] = p.grad.numpy()
+    return out
+
+
+def tiny_gpt2(activation):
+    """Logits, loss and every gradient of a random GPT-2 with visible biases and norms."""
+    config = GPT2Config(
+        vocab_size=23, n_positions=13, n_embd=12, n_layer=2, n_head=3, n_inner=20,
+        activation_function=activation, layer_norm_epsilon=0.01, resid_pdrop=0.0, embd_pdrop=0.0,
+        attn_pdrop=0.0, attn_implementation="eager",
+    )  # fmt: skip
+    torch.manual_seed(SEED)
+    model = GPT2LMHeadModel(config).eval()
+    rng = np.random.default_rng(SEED)
+    with torch.no_grad():
+        for p in model.parameters():
+            p += torch.tensor(rng.normal(0, 0.3, tuple(p.shape)), dtype=p.dtype)
+    ids = torch.tensor(rng.integers(0, 23, (2, 11)))
+    labels = ids.clone()
+    labels[0, :3] = -100
+    mask = torch.ones_like(ids)
+    mask[1, :4] = 0  # padded on the left
+    result = model(ids, labels=labels)
+    result.loss.backward()
+    out = {"ids": ids, "labels": labels, "mask": mask, "logits": result.logits}
+    out["loss"] = result.loss
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    out["masked_logits"] = model(ids, attention_mask=mask, position_ids=positions).logits
+    for name, p in model.named_parameters():
+        out[f"weight.{name}"], out[f"grad.{name}"] = p, p.grad
+    return {name: value.detach().numpy().copy(order="C") for name, value in out.items()}
+
+
+def main():
+    save_file(operations(), FOLDER / "operations.safetensors")
+    save_file(optimizers(), FOLDER / "optimizers.safetensors")
+    for activation in ("gelu_new", "gelu"):
+        save_file(tiny_gpt2(activation), FOLDER / f"gpt2_{activation}.safetensors")
+    print(f"written with torch {torch.__version__}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""Agreement with PyTorch and Transformers, through the files that tests/golden/make_goldens.py wrote."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+import minillm.functional as F
+from minillm import Tensor
+from minillm.models import GPT2Config, GPT2LMHeadModel
+from minillm.nn import Parameter
+from minillm.optim import SGD, Adam, AdamW, clip_grad_norm_
+
+GOLDEN = Path(__file__).parent / "golden"
+OPERATIONS = load_file(GOLDEN / "operations.safetensors")
+OPTIMIZERS = load_file(GOLDEN / "optimizers.safetensors")
+
+
+def attention(g, **options):
+    return F.scaled_dot_product_attention(g["q"], g["k"], g["v"], **options)
+
+
+def smoothed(g, **options):
+    weight = g["weight"].data if options.pop("weight", False) else None
+    return F.cross_entropy(g["logits"], g["targets"].data, weight=weight, **options)
+
+
+CALLS = {
+    "gelu_none": lambda g: F.gelu(g["x"]),
+    "gelu_tanh": lambda g: F.gelu(g["x"], approximate="tanh"),
+    "erf": lambda g: F.erf(g["x"]),
+    "tanh": lambda g: F.tanh(g["x"]),
+    "exp": lambda g: F.exp(g["x"]),
+    "softmax": lambda g: F.softmax(g["x"]),
+    "softmax_axis0": lambda g: F.softmax(g["x"], 0),
+    "log_softmax": lambda g: F.log_softmax(g["x"]),
+    "layer_norm": lambda g: F.layer_norm(g["x"], g["gamma"], g["beta"], eps=0.5),
+    "linear": lambda g: F.linear(g["x"], g["weight"], g["bias"]),
+    "embedding": lambda g: F.embedding(g["ids"], g["weight"]),
+    "embedding_padding": lambda g: F.embedding(g["ids"], g["weight"], padding_idx=1),
+    "cross_entropy_mean": lambda g: smoothed(g),
+    "cross_entropy_sum": lambda g: smoothed(g, reduction="sum"),
+    "cross_entropy_none": lambda g: smoothed(g, reduction="none"),
+    "cross_entropy_smooth": lambda g: smoothed(g, label_smoothing=0.3),
+    "cross_entropy_weighted": lambda g: smoothed(g, weight=True),
+    "cross_entropy_weighted_smooth": lambda g: smoothed(g, weight=True, label_smoothing=0.3),
+    "cross_entropy_weighted_smooth_sum": lambda g: smoothed(
+        g, weight=True, label_smoothing=0.3, reduction="sum"
+    ),
+    "cross_entropy_weighted_smooth_none": lambda g: smoothed(
+        g, weight=True, label_smoothing=0.3, reduction="none"
+    ),
+    "attention": attention,
+    "attention_causal": lambda g: attention(g, is_causal=True),
+    "attention_visible": lambda g: attention(g, visible=g["visible"].data),
+    "attention_grouped": lambda g: attention(g, scale=0.7),
+}
+
+
+def test_every_golden_operation_is_compared():
+    assert {name.split(".")[0] for name in OPERATIONS} == set(CALLS)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_operation_agrees_with_pytorch(name):
+    values = {k.split(".")[1]: v for k, v in OPERATIONS.items() if k.split(".")[0] == name}
+    inputs = {
+        k: Tensor(v, requires_grad=f"grad_{k}" in values)
+        for k, v in values.items()
+        if k != "out" and not k.startswith("grad_")
+    }
+    out = CALLS[name](inputs)
+    np.testing.assert_allclose(out.data, values["out"], rtol=1e-9, atol=1e-12)
+    out.backward(values["grad_out"])
+    gradients = {k: v for k, v in values.items() if k.startswith("grad_") and k != "grad_out"}
+    assert gradients
+    for key, expected in gradients.items():
+        found = inputs[key.removeprefix("grad_")].grad
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-12, err_msg=key)
+
+
+MAKERS = {
+    "sgd": lambda p: SGD(p, lr=0.1),
+    "sgd_momentum": lambda p: SGD(p, lr=0.1, momentum=0.9, dampening=0.3, weight_decay=0.2),
+    "sgd_nesterov": lambda p: SGD(p, lr=0.1, momentum=0.9, nesterov=True),
+    "adam": lambda p: Adam(p, lr=0.1, betas=(0.8, 0.95), eps=1e-3, weight_decay=0.2),
+    "adam_maximize": lambda p: Adam(p, lr=0.1, maximize=True),
+    "adamw": lambda p: AdamW(p, lr=0.1, betas=(0.8, 0.95), weight_decay=0.3),
+    "adamw_amsgrad": lambda p: AdamW(p, lr=0.1, amsgrad=True),
+}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_optimizer_agrees_with_pytorch_over_twenty_steps(name):
+    p = Parameter(OPTIMIZERS["start"].copy())
+    optimizer = MAKERS[name]([p])
+    for grad, expected in zip(OPTIMIZERS["grads"], OPTIMIZERS[name], strict=True):
+        p.grad = grad.copy()
+        optimizer.step()
+        np.testing.assert_allclose(p.data, expected, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("norm_type", [1.0, 2.0, math.inf])
+def test_clipping_agrees_with_pytorch(norm_type):
+    p = Parameter(OPTIMIZERS["start"].copy())
+    p.grad = OPTIMIZERS["grads"][0].copy()
+    norm = clip_grad_norm_([p], 0.7, norm_type)
+    np.testing.assert_allclose(norm, OPTIMIZERS[f"clip_{norm_type}.norm"], rtol=1e-12)
+    np.testing.assert_allclose(p.grad, OPTIMIZERS[f"clip_{norm_type}.grad"], rtol=1e-12)
+
+
+@pytest.fixture(params=["gelu_new", "gelu"])
+def tiny(request):
+    """(model with the golden weights, golden values)."""
+    golden = load_file(GOLDEN / f"gpt2_{request.param}.safetensors")
+    config = GPT2Config(
+        vocab_size=23, n_positions=13, n_embd=12, n_layer=2, n_head=3, n_inner=20,
+        activation_function=request.param, layer_norm_epsilon=0.01, resid_pdrop=0.0,
+        embd_pdrop=0.0, attn_pdrop=0.0,
+    )  # fmt: skip
+    model = GPT2LMHeadModel(config)
+    weights = {k.removeprefix("weight."): v for k, v in golden.items() if k.startswith("weight.")}
+    model.load_state_dict(weights)  # strict: the names are those of Hugging Face
+    return model, golden
+
+
+def test_gpt2_logits_and_loss_agree_with_transformers(tiny):
+    model, golden = tiny
+    output = model(golden["ids"], labels=golden["labels"])
+    assert output.logits.dtype == np.float32
+    np.testing.assert_allclose(output.logits.data, golden["logits"], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(output.loss.item(), golden["loss"], rtol=1e-5)
+
+
+def test_every_gpt2_gradient_agrees_with_transformers(tiny):
+    model, golden = tiny
+    model(golden["ids"], labels=golden["labels"]).loss.backward()
+    for name, p in model.named_parameters():
+        expected = golden[f"grad.{name}"]
+        scale = np.abs(expected).max()
+        np.testing.assert_allclose(
+            p.grad, expected, rtol=1e-5, atol=1e-5 * scale + 1e-7, err_msg=name
+        )
+
+
+def test_left_padded_gpt2_agrees_with_transformers(tiny):
+    model, golden = tiny
+    output = model(golden["ids"], attention_mask=golden["mask"])
+    seen = golden["mask"].astype(bool)
+    np.testing.assert_allclose(
+        output.logits.data[seen], golden["masked_logits"][seen], rtol=1e-5, atol=1e-5
+    )
