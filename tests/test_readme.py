@@ -1,0 +1,37 @@
+"""The README is true: its code runs and prints what it says."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+OUTPUTS = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
+
+
+def test_python_in_the_readme_runs_and_prints_what_it_shows(capsys):
+    namespace = {}
+    exec(BLOCKS[0], namespace)
+    assert capsys.readouterr().out.strip() == OUTPUTS[0].strip()
+    for block in BLOCKS[1:]:
+        exec(block, namespace)
+
+
+def test_the_model_of_the_readme_learns_its_line(capsys):
+    exec(BLOCKS[1], {})
+    assert capsys.readouterr().out.strip() in "to be or not to be, that is the question. " * 2
+
+
+def test_the_map_of_the_folders_is_complete():
+    for path in sorted((ROOT / "minillm").iterdir()):
+        hidden = path.name.startswith((".", "_")) or path.name in ("py.typed", "version.py", "files.py")
+        if not hidden:
+            assert path.name in README, f"{path.name} is not in the README's map"
+
+
+@pytest.mark.parametrize("target", re.findall(r"make ([a-z]+)", README))
+def test_make_targets_of_the_readme_exist(target):
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert re.search(rf"^{target}:", makefile, re.MULTILINE)
