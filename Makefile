@@ -24,7 +24,7 @@ lint: $(VENV)/full
 	$(PY) -m mypy
 
 bench: $(VENV)/full
-	@$(PY) -c "import torch, threadpoolctl" 2>/dev/null || $(PIP) install -e '.[bench]'
+	@$(PY) -c "import torch" 2>/dev/null || $(PIP) install -e '.[bench]'
 	$(PY) tests/benchmarks/run.py $(ARGS)
 
 notebooks docs:

@@ -1,4 +1,4 @@
-"""Agreement with PyTorch and Transformers, through the files that tests/golden/make_goldens.py wrote."""
+"""Agreement with PyTorch and Transformers: the files that tests/golden/make_goldens.py wrote."""
 
 import math
 from pathlib import Path

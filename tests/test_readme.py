@@ -26,7 +26,11 @@ def test_the_model_of_the_readme_learns_its_line(capsys):
 
 def test_the_map_of_the_folders_is_complete():
     for path in sorted((ROOT / "minillm").iterdir()):
-        hidden = path.name.startswith((".", "_")) or path.name in ("py.typed", "version.py", "files.py")
+        hidden = path.name.startswith((".", "_")) or path.name in (
+            "py.typed",
+            "version.py",
+            "files.py",
+        )
         if not hidden:
             assert path.name in README, f"{path.name} is not in the README's map"
 

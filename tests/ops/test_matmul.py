@@ -36,7 +36,7 @@ EMPTY = [
 ]
 
 
-@pytest.mark.parametrize(("a_shape", "b_shape"), SHAPES + EMPTY)
+@pytest.mark.parametrize(("a_shape", "b_shape"), SHAPES + EMPTY, ids=str)
 def test_forward_is_the_sum_of_products(rng, a_shape, b_shape):
     a, b = rng.standard_normal(a_shape), rng.standard_normal(b_shape)
     out, _ = ops.matmul_forward(a, b)
@@ -45,7 +45,7 @@ def test_forward_is_the_sum_of_products(rng, a_shape, b_shape):
     np.testing.assert_allclose(out, expected, rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.parametrize(("a_shape", "b_shape"), SHAPES + EMPTY)
+@pytest.mark.parametrize(("a_shape", "b_shape"), SHAPES + EMPTY, ids=str)
 def test_backward_is_the_slope(rng, a_shape, b_shape):
     a, b = rng.standard_normal(a_shape), rng.standard_normal(b_shape)
     out, saved = ops.matmul_forward(a, b)
