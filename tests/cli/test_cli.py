@@ -144,7 +144,7 @@ def test_the_generate_command_that_demo_prints_works(demo):
 
 def test_the_train_command_that_demo_prints_works(demo):
     words = shlex.split(next_commands(demo[1])[2])[3:]
-    words[words.index("FILE")] = "text.txt"
+    words = ["text.txt" if word == "FILE" else word for word in words]
     done = python_m(*words, *TINY.split(), "--steps", 2, cwd=demo[0])
     assert done.returncode == 0, done.stderr
     assert (demo[0] / words[-1] / "model.safetensors").exists()

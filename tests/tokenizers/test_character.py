@@ -81,7 +81,7 @@ def test_training_on_nothing_is_refused(texts):
 
 @pytest.mark.parametrize("size", [0, -1])
 def test_a_vocabulary_size_below_one_is_refused(size):
-    with pytest.raises(ValueError, match="at least one|vocab_size"):
+    with pytest.raises(ValueError, match=r"at least one|vocab_size"):
         CharTokenizer.train(["hello"], vocab_size=size)
 
 
