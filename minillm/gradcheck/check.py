@@ -15,8 +15,8 @@ import numpy as np
 from ..autograd import Tensor, no_grad
 from ..backend import default_generator, is_array, to_numpy
 from ..ops.checks import is_floating
-from .diagnosis import diagnose, relative_errors, worst_entry
-from .numeric import flatten, numerical_gradient
+from .diagnosis import diagnose, relative_errors
+from .numeric import flatten, numerical_gradient, rounding_noise
 from .report import Finding, GradientReport, InputCheck
 from .settings import GradientSettings
 
@@ -60,16 +60,21 @@ def check_gradients(
     for argument, old, new in zip(names, before, arrays, strict=True):
         if not _equal(old, new):
             _report_mutation(report, argument, "forward")
-    arrays[:] = before
+    arrays[:] = copy.deepcopy(before)
     outs = out if isinstance(out, tuple) else (out,)
+    if not _finite_outputs(report, outs):
+        return report
     weights = _cotangents(outs, settings)
     gradients = []  # for each cotangent what backward returned
     for weight in weights:
-        grad_out = _unflatten(weight, outs)
+        grad_out: Any = _unflatten(weight, outs)
         _, saved = call()
-        grads = _call_backward(
-            report, backward, grad_out if isinstance(out, tuple) else grad_out[0], saved, names
-        )
+        grad_out = grad_out if isinstance(out, tuple) else grad_out[0]
+        grads = _call_backward(report, backward, grad_out, saved, names)
+        for argument, old, new in zip(names, before, arrays, strict=True):
+            if not _equal(old, new):
+                _report_mutation(report, argument, "backward")
+        arrays[:] = copy.deepcopy(before)
         if grads is None:
             return report
         gradients.append(grads)
@@ -78,11 +83,9 @@ def check_gradients(
         out, _ = call()
         return flatten(out if isinstance(out, tuple) else (out,))
 
+    _compare_all(report, settings, outputs, weights, names, arrays, gradients)
     for i, (argument, array) in enumerate(zip(names, arrays, strict=True)):
-        if is_floating(array):
-            numeric, skipped = numerical_gradient(outputs, array, weights, settings.step)
-            _compare(report, argument, [grads[i] for grads in gradients], numeric, skipped)
-        elif any(grads[i] is not None for grads in gradients):
+        if not is_floating(array) and any(grads[i] is not None for grads in gradients):
             report.notes.append(f"{argument} is not floating: its gradient should be None")
     return report
 
@@ -115,16 +118,15 @@ def check_function(
         return flatten(out.data for out in outs)
 
     outs = call([Tensor(x) if is_array(x) else x for x in arrays])
+    if not _finite_outputs(report, [out.data for out in outs]):
+        return report
     weights = _cotangents([out.data for out in outs], settings)
     gradients = []
     for weight in weights:
         leaves = [Tensor(x, is_floating(x)) if is_array(x) else x for x in arrays]
         _backward_through(call(leaves), weight)
         gradients.append([_leaf_gradient(leaf) for leaf in leaves])
-    for i, (argument, array) in enumerate(zip(names, arrays, strict=True)):
-        if is_floating(array):
-            numeric, skipped = numerical_gradient(outputs, array, weights, settings.step)
-            _compare(report, argument, [grads[i] for grads in gradients], numeric, skipped)
+    _compare_all(report, settings, outputs, weights, names, arrays, gradients)
     return report
 
 
@@ -142,7 +144,10 @@ def check_model(
     settings = settings or GradientSettings()
     report = GradientReport(type(model).__name__, tolerance=settings.tolerance)
     rng = np.random.default_rng(settings.seed)
-    parameters = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    everything = list(model.named_parameters())
+    parameters = [(n, p) for n, p in everything if p.requires_grad]
+    inputs = tuple(_model_input(x) for x in inputs)
+    options = {name: _model_input(x) for name, x in options.items()}
     generators = [
         m.rng for m in getattr(model, "modules", list)() if _is_generator(getattr(m, "rng", None))
     ]
@@ -159,8 +164,11 @@ def check_model(
         with no_grad():
             return flatten(out.data for out in call())
 
-    with _in_float64(parameters):
-        weights = _cotangents([out.data for out in call()], settings)
+    with _in_float64(everything):
+        outs = [out.data for out in call()]
+        if not _finite_outputs(report, outs):
+            return report
+        weights = _cotangents(outs, settings)
         gradients: list[list[Any]] = []
         for weight in weights:
             for _, p in parameters:
@@ -171,15 +179,38 @@ def check_model(
             count = p.size if settings.max_entries is None else min(settings.max_entries, p.size)
             entries = sorted(rng.choice(p.size, size=count, replace=False).tolist())
             numeric, skipped = numerical_gradient(outputs, p.data, weights, settings.step, entries)
-            _compare(report, name, [grads[i] for grads in gradients], numeric, skipped)
+            noise = rounding_noise(outputs, p.data, weights, settings.step)
+            _compare(report, name, [grads[i] for grads in gradients], numeric, skipped, noise)
     return report
 
 
 # ------------------------------------------------------------------------------ comparison
 
 
+def _compare_all(
+    report: GradientReport,
+    settings: GradientSettings,
+    outputs: Callable[[], np.ndarray],
+    weights: np.ndarray,
+    names: list[str],
+    arrays: list[Any],
+    gradients: list[Any],
+) -> None:
+    """Compare the gradient of every floating input, one after the other."""
+    for i, (name, array) in enumerate(zip(names, arrays, strict=True)):
+        if is_floating(array):
+            numeric, skipped = numerical_gradient(outputs, array, weights, settings.step)
+            noise = rounding_noise(outputs, array, weights, settings.step)
+            _compare(report, name, [grads[i] for grads in gradients], numeric, skipped, noise)
+
+
 def _compare(
-    report: GradientReport, name: str, analytic: list[Any], numeric: np.ndarray, skipped: list
+    report: GradientReport,
+    name: str,
+    analytic: list[Any],
+    numeric: np.ndarray,
+    skipped: list,
+    noise: float,
 ) -> None:
     """Add the row of one input to the report, and a finding if its gradient is wrong."""
     row = InputCheck(name, numeric.shape[1:])
@@ -189,6 +220,11 @@ def _compare(
             f"{name}: {len(skipped)} entries skipped, the function is not finite around them, "
             f"the first at {list(skipped[0])}"
         )
+    if skipped and len(skipped) == row.size:
+        row.note = "not compared"
+        message = f"no entry of {name} could be compared: the function is not finite around them"
+        report.findings.append(Finding(name, "not_finite", message))
+        return
     comparable = all(
         grad is not None and grad.shape == row.shape and grad.dtype == numeric.dtype
         for grad in analytic
@@ -199,12 +235,15 @@ def _compare(
         return
     stacked = np.stack(analytic)
     errors = relative_errors(stacked, numeric)
+    # a difference that rounding alone explains is no error, however small the gradient is
+    explained = np.abs(stacked - numeric) <= noise
+    errors = np.where(explained, np.minimum(errors, report.tolerance), errors)
     row.checked = int(np.isfinite(numeric[0]).sum())
     if not row.checked:
         row.note = "no entries"
         return
     row.errors = errors.max(axis=0)
-    place = worst_entry(stacked, numeric)
+    place = tuple(int(i) for i in np.unravel_index(np.argmax(errors), errors.shape))
     row.worst_index, row.relative_error = place[1:], float(errors[place])
     row.analytic, row.numeric = float(stacked[place]), float(numeric[place])
     if not np.nan_to_num(numeric).any() and not stacked.any():
@@ -242,7 +281,34 @@ def _call_backward(
             )
         )
         return None
-    return tuple(None if grad is None else np.asarray(grad) for grad in grads)
+    try:
+        return tuple(None if grad is None else _as_numbers(grad) for grad in grads)
+    except (ValueError, TypeError) as error:
+        message = f"backward returned something that is not an array of numbers: {error}"
+        report.findings.append(Finding("backward", "wrong_dtype", message))
+        return None
+
+
+def _as_numbers(grad: Any) -> np.ndarray:
+    array = to_numpy(grad)
+    if array.dtype.kind not in "biufc":
+        raise TypeError(f"{type(grad).__name__} of {array.dtype}")
+    return array
+
+
+def _finite_outputs(report: GradientReport, outs: Any) -> bool:
+    """True if there is something to differentiate; a finding if forward gives NaN or Inf."""
+    for number, out in enumerate(outs):
+        bad = ~np.isfinite(np.asarray(out, dtype=np.float64))
+        if bad.any():
+            place = [int(i) for i in np.argwhere(bad)[0]]
+            message = (
+                f"forward gives NaN or Inf for these inputs (output {number} at {place}): there is "
+                "no gradient to check; choose inputs inside the domain of the function"
+            )
+            report.findings.append(Finding("forward", "not_finite", message))
+            return False
+    return True
 
 
 def _report_mutation(report: GradientReport, what: str, who: str) -> None:
@@ -283,8 +349,16 @@ def _to_float64(x: Any) -> Any:
     """A contiguous float64 copy of a floating array; other things as they are."""
     if isinstance(x, (list, np.ndarray)) or is_array(x):
         array = to_numpy(x) if is_array(x) else np.asarray(x)
-        return np.array(array, dtype=np.float64 if array.dtype.kind == "f" else None)
+        return np.array(array, dtype=np.float64 if array.dtype.kind == "f" else None, order="C")
     return x
+
+
+def _model_input(x: Any) -> Any:
+    """A floating array or Tensor in float64, for a model whose parameters are; else as it is."""
+    array = x.data if isinstance(x, Tensor) else x
+    if not is_floating(array):
+        return x
+    return Tensor(_to_float64(array)) if isinstance(x, Tensor) else _to_float64(array)
 
 
 def _argument_names(function: Callable, count: int) -> list[str]:
@@ -293,14 +367,10 @@ def _argument_names(function: Callable, count: int) -> list[str]:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):  # a builtin without a signature
         parameters = []
-    names: list[str] = []
-    for i in range(count):
-        if i < len(parameters) and parameters[i].kind is not inspect.Parameter.VAR_POSITIONAL:
-            names.append(parameters[i].name)
-        else:
-            variadic = [p.name for p in parameters if p.kind is inspect.Parameter.VAR_POSITIONAL]
-            names.append(f"{variadic[0] if variadic else 'input'}[{i}]")
-    return names
+    plain = [p.name for p in parameters if p.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD]
+    variadic = [p.name for p in parameters if p.kind is inspect.Parameter.VAR_POSITIONAL]
+    rest = variadic[0] if variadic else "input"
+    return [plain[i] if i < len(plain) else f"{rest}[{i - len(plain)}]" for i in range(count)]
 
 
 def _cotangents(outs: Any, settings: GradientSettings) -> np.ndarray:
@@ -346,7 +416,7 @@ def _in_float64(parameters: list[tuple[str, Any]]) -> Iterator[None]:
     """All parameters in float64 for a while; values, dtype and gradients come back."""
     kept = [(p, p.data, p.grad) for _, p in parameters]
     for p, data, _ in kept:
-        p.data, p.grad = np.array(to_numpy(data), dtype=np.float64), None
+        p.data, p.grad = np.array(to_numpy(data), dtype=np.float64, order="C"), None
     try:
         yield
     finally:
@@ -355,9 +425,13 @@ def _in_float64(parameters: list[tuple[str, Any]]) -> Iterator[None]:
 
 
 def _equal(a: Any, b: Any) -> bool:
-    """Equal to the last bit, through tuples; NaN equals NaN."""
-    if isinstance(a, (tuple, list)):
-        return all(_equal(x, y) for x, y in zip(a, b, strict=True))
+    """Equal to the last bit, through containers and objects; NaN equals NaN."""
+    if isinstance(a, (tuple, list)) and isinstance(b, (tuple, list)):
+        return len(a) == len(b) and all(map(_equal, a, b))
+    if isinstance(a, dict) and isinstance(b, dict):
+        return a.keys() == b.keys() and all(_equal(a[key], b[key]) for key in a)
     if is_array(a) or isinstance(a, np.generic):
         return np.array_equal(a, b, equal_nan=getattr(a, "dtype", np.dtype(int)).kind == "f")
-    return a is b or a == b or _is_generator(a) or callable(a)
+    if type(a) is type(b) and hasattr(a, "__dict__") and not callable(a) and not _is_generator(a):
+        return _equal(vars(a), vars(b))
+    return a is b or _is_generator(a) or callable(a) or bool(a == b)

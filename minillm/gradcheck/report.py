@@ -1,6 +1,7 @@
 """What a gradient check says: findings, a table, a sentence; as text, HTML, picture."""
 
 import html
+import math
 import textwrap
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,8 @@ KINDS = tuple(
     "missing_mean_term missing_sum_term dropped_branch zero_gradient wrong_entries "
     "ignores_upstream mutated_input wrong_shape wrong_dtype not_finite wrong_operand unknown".split()
 )
+
+LONGEST_NAME = 24  # of an input that still shares a line with its numbers
 
 
 @dataclass
@@ -53,6 +56,11 @@ class InputCheck:
     numeric: float = float("nan")
     note: str = ""
     errors: Any = None  # relative error of every entry, for the picture
+
+    @property
+    def size(self) -> int:
+        """How many entries the input has."""
+        return math.prod(self.shape)
 
 
 def error_in_words(error: float) -> str:
@@ -128,10 +136,16 @@ class GradientReport:
 
     def __str__(self) -> str:
         lines = _wrap(self.summary())
-        table = self.rows()
-        widths = [max(len(row[i]) for row in table) for i in range(len(table[0]))]
+        table = []
+        for name, *cells in self.rows():
+            if len(name) > LONGEST_NAME:  # a line of its own, so that the table stays narrow
+                table += [(name,), ("", *cells)]
+            else:
+                table.append((name, *cells))
+        full = [row for row in table if len(row) > 1]
+        widths = [max(len(row[i]) for row in full) for i in range(len(full[0]))]
         for row in table:
-            cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
             lines.append(("  " + "  ".join(cells)).rstrip())
         for finding in self.findings:
             lines += _wrap(f"- {finding.input}: {finding.kind}: {finding.message}", "    ")

@@ -8,7 +8,7 @@ class GradientSettings:
     """Settings of a gradient check.
 
     tolerance     largest relative error of an entry that still passes
-    step          step of the finite difference, relative to max(1, |x|)
+    step          step of the finite difference, relative to the size of the entries
     cotangents    number of random directions in which the output is weighed
     seed          of the generator that draws them
     max_entries   entries checked per parameter of a model (check_model); None for every entry

@@ -53,7 +53,7 @@ def cross_entropy_forward(
     rows = xp.arange(len(y))
 
     e = z - z.max(axis=-1, keepdims=True)  # (N, V)  logits minus the largest, for now
-    at_target = e[rows, y]  # (N,)
+    at_target = xp.where(kept, e[rows, y], 0)  # (N,)
     w_sum = V if weight is None else weight.sum()
     smooth = None
     if label_smoothing:
@@ -68,12 +68,15 @@ def cross_entropy_forward(
     s = label_smoothing
     loss = (1 - s) * w_y * (lse - at_target)  # (N,)  by (2)
     if s:
-        loss += kept * (s / V) * (w_sum * lse + smooth)
+        loss += xp.where(kept, (s / V) * (w_sum * lse + smooth), 0)
     denominator = None
     if reduction == "mean":
         denominator = w_y.sum()
         if not denominator:
-            warnings.warn("cross_entropy: every target is ignored: the loss is 0", stacklevel=3)
+            warnings.warn(
+                "cross_entropy: every target is ignored: the loss is 0",
+                stacklevel=3,
+            )
             denominator = xp.ones_like(denominator)
         loss = loss.sum() / denominator
     elif reduction == "sum":

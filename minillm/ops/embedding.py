@@ -18,6 +18,7 @@ Check: tests/ops/test_embedding.py
 
 from ..backend import array_module, scatter_add
 from .checks import require_floating, require_ids
+from .rows import as_rows
 
 
 def embedding_forward(ids, weight, *, padding_idx=None):
@@ -47,13 +48,13 @@ def embedding_forward(ids, weight, *, padding_idx=None):
 
 def embedding_backward(grad_out, saved, *, needs=None):
     """Gradients w.r.t. (ids, weight): none for integers, and (1)."""
-    ids, (V, C), dtype, padding_idx = saved
+    ids, shape, dtype, padding_idx = saved
     if needs is not None and not needs[1]:
         return None, None
     xp = array_module(grad_out)
-    grad_weight = xp.zeros((V, C), dtype=dtype)
+    grad_weight = xp.zeros(shape, dtype=dtype)
     # forward:  out = weight[ids]
-    scatter_add(grad_weight, ids.reshape(-1), grad_out.reshape(-1, C))
+    scatter_add(grad_weight, ids.reshape(-1), as_rows(grad_out))
     if padding_idx is not None:
         grad_weight[padding_idx] = 0
     return None, grad_weight

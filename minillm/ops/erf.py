@@ -90,7 +90,8 @@ def erf_forward(x):
     table = _LONG if x.dtype.itemsize == 8 else _SHORT
     flat = x.reshape(-1)
     tail, _ = erfc_of_magnitude(flat)
-    near = flat * horner(table["S"], xp.minimum(flat * flat, 1.0), None)  # (2)
+    inside = xp.clip(flat, -1.0, 1.0)
+    near = inside * horner(table["S"], inside * inside, None)  # (2)
     far = xp.copysign(1 - tail, flat)
     return xp.where(xp.absolute(flat) < 1, near, far).reshape(x.shape), (x,)
 
@@ -100,4 +101,5 @@ def erf_backward(grad_out, saved):
     (x,) = saved
     xp = array_module(x)
     # forward:  out = 2/sqrt(pi) * integral of exp(-t^2) from 0 to x
-    return (grad_out * (2 / math.sqrt(math.pi) * xp.exp(-(x * x))),)
+    near = xp.clip(x, -_LARGEST, _LARGEST)  # beyond, the density is 0 anyway
+    return (grad_out * (2 / math.sqrt(math.pi) * xp.exp(-(near * near))),)

@@ -59,6 +59,9 @@ def gelu_forward(x, *, approximate="none"):
     require_floating("gelu", x=x)
     if approximate not in ("none", "tanh"):
         raise ValueError(f"gelu: approximate must be 'none' or 'tanh', got {approximate!r}")
+    if x.dtype.itemsize < 4:  # float16: the coefficients do not fit into it
+        out, (slope,) = gelu_forward(x.astype("float32"), approximate=approximate)
+        return out.astype(x.dtype), (slope.astype(x.dtype),)
     one_block = _tanh if approximate == "tanh" else _short if x.dtype.itemsize < 8 else _exact
     flat = x.reshape(-1)  # a view if x is contiguous
     out = xp.empty(flat.shape, dtype=x.dtype)
@@ -82,7 +85,7 @@ def _exact(x, out, slope):
     cdf = xp.where(x < 0, half_tail, 1 - half_tail)  # Phi(x)
     xp.multiply(x, cdf, out=out)
     gauss *= 1 / math.sqrt(2 * math.pi)  # phi(x)
-    xp.multiply(x, gauss, out=slope)
+    xp.multiply(xp.clip(x, -40.0, 40.0), gauss, out=slope)  # phi(40) is 0
     slope += cdf
 
 
@@ -107,10 +110,11 @@ def _short(x, out, slope):
 def _tanh(x, out, slope):
     """Fill out and slope with x/2 * (1 + tanh(u)) and (2)."""
     xp = array_module(x)
-    square = x * x
+    near = xp.clip(x, -12.0, 12.0)  # beyond, tanh(u) is -1 or 1 to the last digit
+    square = near * near
     u = square * (SQRT_2_OVER_PI * CUBIC)
     u += SQRT_2_OVER_PI
-    u *= x
+    u *= near
     t = xp.tanh(u, out=u)
     xp.multiply(t, 0.5, out=slope)
     slope += 0.5  # (1 + t)/2
@@ -120,5 +124,5 @@ def _tanh(x, out, slope):
     square *= 1.5 * CUBIC * SQRT_2_OVER_PI
     square += 0.5 * SQRT_2_OVER_PI  # du/dx / 2
     square *= t
-    square *= x
+    square *= near
     slope += square

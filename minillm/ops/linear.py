@@ -18,6 +18,7 @@ Check: tests/ops/test_linear.py
 
 from ..backend import array_module
 from .checks import require_floating
+from .rows import as_rows
 
 
 def linear_forward(x, weight, bias=None):
@@ -35,10 +36,10 @@ def linear_forward(x, weight, bias=None):
             f"linear: x {x.shape} and weight {weight.shape} do not fit: "
             f"weight must be (in, out) with in = {x.shape[-1] if x.ndim else 'the width of x'}"
         )
-    I, O = weight.shape
+    O = weight.shape[1]
     if bias is not None and bias.shape != (O,):
         raise ValueError(f"linear: weight {weight.shape} needs a bias of ({O},), got {bias.shape}")
-    out = x.reshape(-1, I) @ weight  # (N, O)
+    out = as_rows(x) @ weight  # (N, O)
     if bias is not None:
         out += bias
     return out.reshape(*x.shape[:-1], O), (x, weight, bias is not None)
@@ -48,14 +49,13 @@ def linear_backward(grad_out, saved, *, needs=None):
     """Gradients w.r.t. (x, weight, bias); those that are not needed are not computed."""
     x, weight, has_bias = saved
     need_x, need_weight, need_bias = needs or (True, True, has_bias)
-    I, O = weight.shape
-    rows = grad_out.reshape(-1, O)  # (N, O)
+    rows = as_rows(grad_out)  # (N, O)
     grad_x = grad_weight = grad_bias = None
     # forward:  out = x @ weight + bias
     if need_x:
         grad_x = (rows @ weight.T).reshape(x.shape)  # (1)
     if need_weight:
-        grad_weight = x.reshape(-1, I).T @ rows  # (2)
+        grad_weight = as_rows(x).T @ rows  # (2)
     if need_bias and has_bias:
         grad_bias = rows.sum(axis=0)  # (3)
     return grad_x, grad_weight, grad_bias

@@ -19,6 +19,7 @@ Check: tests/ops/test_matmul.py
 from ..backend import array_module
 from .broadcasting import unbroadcast
 from .checks import require_floating
+from .rows import as_rows
 
 
 def matmul_forward(a, b):
@@ -63,8 +64,7 @@ def matmul_backward(grad_out, saved, *, needs=None):
         grad_a = unbroadcast(grad_out @ columns.swapaxes(-1, -2), rows.shape).reshape(a.shape)
     if need_b:
         if b.ndim == 2 and a.ndim > 2:  # one matrix for the whole stack: one GEMM over all rows
-            K, N = b.shape
-            grad_b = a.reshape(-1, K).T @ grad_out.reshape(-1, N)
+            grad_b = as_rows(a).T @ as_rows(grad_out)
         else:
             grad_b = unbroadcast(rows.swapaxes(-1, -2) @ grad_out, columns.shape).reshape(b.shape)
     return grad_a, grad_b

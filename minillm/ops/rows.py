@@ -10,7 +10,17 @@ well-known identities are faster:
 All results keep the axis, with one entry.
 """
 
+import math
+
 from ..backend import array_module
+
+
+def as_rows(x):
+    """All leading axes flattened into one.
+
+    Shapes   x (..., C) -> (N, C), also where N or C is 0, which reshape(-1, C) cannot work out
+    """
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 def row_sum(x):

@@ -1,7 +1,8 @@
 """Shaping: reshape, transpose, getitem, split, concatenate.
 
 These operations move numbers without changing them: out = P x, where P is a matrix of zeros and
-ones (for a concatenation, of stacked blocks).  The gradient of a linear map is its transpose,
+ones (for a concatenation, of stacked blocks).  The gradient goes back through the transpose of the
+Jacobian (Goodfellow, Bengio & Courville 2016, Deep Learning, eq. 6.46), which is P itself,
 
     grad_x = P^T grad_out                                                                 (1)
 
@@ -9,6 +10,8 @@ which moves every number back to where it came from, and adds them up where one 
 taken several times (getitem with a repeated index).
 Check: tests/ops/test_shaping.py
 """
+
+from numbers import Integral
 
 from ..backend import array_module, scatter_add
 from .checks import is_floating, normalize_axes
@@ -104,7 +107,7 @@ def split_forward(x, *, sections, axis):
     xp = array_module(x)
     (axis,) = normalize_axes("split", (axis,), x.ndim)
     n = x.shape[axis]
-    if isinstance(sections, int):
+    if isinstance(sections, Integral):
         if sections < 1 or n % sections:
             raise ValueError(
                 f"split: axis {axis} of x {x.shape} has {n} entries, "

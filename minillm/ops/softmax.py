@@ -5,7 +5,8 @@ Formula (Bridle 1990, Neurocomputing, eq. 11), along one axis:
     p_i = exp(x_i) / sum_j exp(x_j)          log p_i = x_i - log sum_j exp(x_j)
 
 Adding a constant to all x_j changes nothing, so the largest is subtracted first: every exponent is
-then <= 0 and the sum >= 1, so nothing overflows and nothing is divided by zero.
+then <= 0 and the sum >= 1, so nothing overflows and nothing is divided by zero.  Entries of -inf get
+probability 0; a row of nothing else has no distribution and gives NaN.
 
 Backward.  x_i enters p_i and, through the sum, every other p_j:
 
@@ -26,14 +27,12 @@ from .checks import normalize_axes, require_floating
 
 def _shifted(operation, x, axis):
     """X minus its largest entry along the axis, and that axis as a number from 0."""
-    xp = array_module(x)
+    array_module(x)
     require_floating(operation, x=x)
     (axis,) = normalize_axes(operation, (axis,), x.ndim)
     if x.shape[axis] == 0:
         raise ValueError(f"{operation}: axis {axis} of x {x.shape} has no entries")
-    largest = x.max(axis=axis, keepdims=True)
-    # a row of -inf would give -inf - -inf = NaN; with a finite shift it gives exp(-inf) = 0
-    return x - xp.maximum(largest, float(xp.finfo(x.dtype).min)), axis
+    return x - x.max(axis=axis, keepdims=True), axis
 
 
 def softmax_forward(x, *, axis=-1):

@@ -83,6 +83,11 @@ def test_the_text_is_cut_once():
     assert len(validation) == 10
 
 
+@pytest.mark.parametrize("tenths", range(1, 10))
+def test_the_last_tenths_are_for_validation(tenths):
+    assert split_text("abcdefghij", tenths / 10)[1] == "abcdefghij"[10 - tenths :]
+
+
 @pytest.mark.parametrize("share", [0, 1, -0.1, 1.5])
 def test_a_share_without_meaning_is_refused(share):
     with pytest.raises(ValueError, match="within 0"):

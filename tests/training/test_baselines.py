@@ -34,11 +34,11 @@ def test_unigram_counts_the_training_text_with_one_added():
 
 
 def test_bigram_counts_the_pairs_with_one_added():
-    # AABA: pairs AA, AB, BA.  From A: A 2, B 2, C 1 of 5; from B: A 2, B 1, C 1 of 4; from C: 1/3
-    validation = [A, B, A, A, C, B]
-    p = [2 / 5, 2 / 4, 2 / 5, 1 / 5, 1 / 3]
+    # ABCABA: pairs AB AB BC CA BA.  From A: 1 3 1 of 5; from B: 2 1 2 of 5; from C: 2 1 1 of 4
+    validation = [A, B, A, C, A, B]
+    p = [3 / 5, 2 / 5, 1 / 5, 2 / 4, 3 / 5]
     expected = -sum(map(math.log, p)) / 5
-    np.testing.assert_allclose(bigram_loss([A, A, B, A], validation, 3), expected)
+    np.testing.assert_allclose(bigram_loss([A, B, C, A, B, A], validation, 3), expected)
 
 
 def test_bigram_beats_unigram_beats_uniform_on_a_text_that_alternates():

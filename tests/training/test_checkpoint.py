@@ -273,6 +273,12 @@ def test_saving_the_same_step_again_and_again_keeps_the_newest(tmp_path):
         assert_holds(tmp_path, 4, expected)
 
 
+def test_a_folder_that_is_a_file_is_explained(tmp_path):
+    (tmp_path / "run").write_text("a file", encoding="utf-8")
+    with pytest.raises(OSError, match="cannot write"):
+        save_checkpoint(tmp_path / "run", small_gpt(), step=1)
+
+
 class Line(nn.Module):
     """weight * x, one weight."""
 
