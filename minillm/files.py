@@ -37,7 +37,8 @@ def atomic_write(path: "str | Path") -> Iterator[Path]:
             getattr(error, "errno", None), f"cannot write {path}: {reason} ({state})"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def write_json(path: "str | Path", value: Any) -> None:
@@ -64,7 +65,8 @@ def read_json(path: "str | Path") -> Any:
 def write_arrays(path: "str | Path", arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays by name as a safetensors file, atomically."""
     with atomic_write(path) as temporary:
-        save_file({name: np.ascontiguousarray(a) for name, a in arrays.items()}, str(temporary))
+        # not ascontiguousarray, which would turn a single number into an array of one
+        save_file({name: np.asarray(a, order="C") for name, a in arrays.items()}, str(temporary))
 
 
 def read_arrays(path: "str | Path") -> dict[str, np.ndarray]:

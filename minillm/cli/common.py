@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .. import functional as F
-from ..backend import manual_seed
+from ..backend import Device, manual_seed
 from ..data import TextBatches, TextWindows, python_topics, read_text, split_text
 from ..models import GPT2Config, GPT2LMHeadModel
 from ..optim import AdamW, schedule
@@ -77,7 +77,7 @@ def prepare(text: str, recipe: Recipe, seed: int, device: str) -> Task:
     train_ids = np.array(tokenizer.encode(train_text))
     validation_ids = np.array(tokenizer.encode(validation_text))
     model = build_model(recipe, len(tokenizer), rng)
-    model.to(device)
+    model.to(Device(device))
     optimizer = build_optimizer(recipe, model)
     return Task(
         recipe,

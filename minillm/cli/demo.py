@@ -32,11 +32,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     started = time.perf_counter()
     steps = arguments.steps
+    if steps < 1:
+        raise ValueError(f"--steps must be at least 1, got {steps}")
     recipe = dataclasses.replace(common.PRESETS["demo"], steps=steps)
     recipe = dataclasses.replace(recipe, warmup=min(recipe.warmup, steps // 10))
     text, source = common.load_text(arguments.text)
     task = common.prepare(text, recipe, arguments.seed, arguments.device)
-    prompt = PROMPT if set(PROMPT) <= set(task.tokenizer.characters) else text[0]
+    known = set(PROMPT) <= set(task.tokenizer.characters)
+    prompt = PROMPT if known else next(c for c in text if not c.isspace())
+    out = Path(arguments.out)
+    out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be made should fail now
     print(
         f"A GPT with {task.model.num_parameters():,} parameters learns to write, character by "
         f"character,\nfrom {source}: {len(text):,} characters, {len(task.tokenizer)} different.\n"
@@ -52,9 +57,9 @@ def run(arguments: argparse.Namespace) -> int:
     print(
         f"\nSaved in {out}: the model, loss.png and attention.png, after "
         f"{time.perf_counter() - started:.0f} s.\n\nThree things to try next:\n"
-        f"  python -m minillm generate --model {out} --prompt {shlex.quote(prompt)}\n"
+        f"  python -m minillm generate --model {shlex.quote(str(out))} --prompt {shlex.quote(prompt)}\n"
         f"  python -m minillm gradcheck\n"
-        f"  python -m minillm train --text {arguments.text or 'FILE'} --out runs/mine"
+        f"  python -m minillm train --text {shlex.quote(arguments.text or 'FILE')} --out runs/mine"
     )
     return 0
 

@@ -6,7 +6,7 @@ from typing import Any
 from . import common
 
 SUMMARY = "Write on from a prompt with a saved model."
-EXAMPLE = "python -m minillm generate --model runs/demo --prompt 'The function ' --tokens 300"
+EXAMPLE = "python -m minillm generate --model runs/demo --prompt 'The '"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -2,10 +2,12 @@
 
 import argparse
 import dataclasses
+import shlex
 import time
 from pathlib import Path
 
 from ..training import bits_per_byte, fit, perplexity
+from ..training.checkpoint import read_index
 from . import common
 
 SUMMARY = "Train a small GPT on a text, character by character."
@@ -40,11 +42,10 @@ def run(arguments: argparse.Namespace) -> int:
         if (value := getattr(arguments, field.name, None)) is not None
     }
     recipe = dataclasses.replace(common.PRESETS[arguments.preset], **changes)
+    if "warmup" not in changes:
+        recipe = dataclasses.replace(recipe, warmup=min(recipe.warmup, recipe.steps // 10))
     out = Path(arguments.out)
-    if not arguments.resume and (out / "checkpoint" / "checkpoint.json").exists():
-        raise ValueError(
-            f"{out} already holds a training: go on with --resume, or choose another --out"
-        )
+    check_folder(out, recipe.steps, arguments.resume)
     text, source = common.load_text(arguments.text)
     task = common.prepare(text, recipe, arguments.seed, arguments.device)
     print(
@@ -53,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         f"GPT with {task.model.num_parameters():,} parameters: {recipe.layers} layers, "
         f"{recipe.heads} heads, width {recipe.width}; {recipe.steps} steps, seed {arguments.seed}"
     )
+    out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be made should fail now
     started = time.perf_counter()
     history = fit(
         task.model,
@@ -75,6 +77,18 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def check_folder(out: Path, steps: int, resume: bool) -> None:
+    """Neither a new training over an old one, nor an old one that has nothing left to do."""
+    if not (out / "checkpoint" / "checkpoint.json").exists():
+        return
+    if not resume:
+        raise ValueError(
+            f"{out} already holds a training: go on with --resume, or choose another --out"
+        )
+    if (done := read_index(out / "checkpoint")["step"]) >= steps:
+        raise ValueError(f"{out} is at step {done} already: ask for more --steps than that")
+
+
 def print_result(task: common.Task, loss: float, seconds: float, out: Path) -> None:
     """The validation loss in three units, and what to do with the model."""
     targets = len(task.validation_ids) - 1
@@ -82,5 +96,5 @@ def print_result(task: common.Task, loss: float, seconds: float, out: Path) -> N
     print(
         f"validation loss {loss:.4f} nats per character over all {targets:,} "
         f"(perplexity {perplexity(loss):.2f},\n{bits:.3f} bits per byte) after {seconds:.0f} s; "
-        f"saved in {out}\nnext:  python -m minillm generate --model {out}"
+        f"saved in {out}\nnext:  python -m minillm generate --model {shlex.quote(str(out))}"
     )

@@ -11,6 +11,20 @@ from typing import Any
 import numpy as np
 
 
+def _token_ids(who: str, ids: Any, block_size: int, batch_size: int) -> np.ndarray:
+    """One sequence of integers as int64, and sizes of at least 1."""
+    array = np.asarray(ids)
+    if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
+        raise ValueError(
+            f"{who}: ids must be one sequence of integers, got shape {array.shape} {array.dtype}"
+        )
+    if block_size < 1 or batch_size < 1:
+        raise ValueError(
+            f"{who}: block_size and batch_size must be at least 1, got {block_size} and {batch_size}"
+        )
+    return array.astype(np.int64)
+
+
 class TextBatches:
     """Crops of one long text in random order, without end: batch i depends on the seed and i alone.
 
@@ -28,12 +42,7 @@ class TextBatches:
     """
 
     def __init__(self, ids: Any, block_size: int, batch_size: int, *, seed: int = 0) -> None:
-        self.ids = np.asarray(ids, dtype=np.int64)
-        if self.ids.ndim != 1 or block_size < 1 or batch_size < 1:
-            raise ValueError(
-                f"TextBatches: ids must be one sequence, block_size and batch_size at least 1; got "
-                f"ids {self.ids.shape}, {block_size} and {batch_size}"
-            )
+        self.ids = _token_ids("TextBatches", ids, block_size, batch_size)
         if len(self.ids) < block_size + 1:
             raise ValueError(
                 f"the text has {len(self.ids)} tokens, but a crop of {block_size} and the token "
@@ -75,7 +84,7 @@ class TextWindows:
     """
 
     def __init__(self, ids: Any, block_size: int, batch_size: int = 64) -> None:
-        self.ids = np.asarray(ids, dtype=np.int64)
+        self.ids = _token_ids("TextWindows", ids, block_size, batch_size)
         if len(self.ids) < 2:
             raise ValueError(f"a text of {len(self.ids)} tokens has nothing to predict")
         self.block_size, self.batch_size = block_size, batch_size

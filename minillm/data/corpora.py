@@ -38,7 +38,7 @@ def read_text(path: "str | Path", *, at_least: int = 1) -> str:
         raise FileNotFoundError(f"there is no file {path}")
     raw = path.read_bytes()
     try:
-        text = raw.decode("utf-8-sig")
+        text = raw.decode("utf-8").removeprefix("\ufeff")
     except UnicodeDecodeError as error:
         line = raw[: error.start].count(b"\n") + 1
         raise ValueError(
@@ -61,5 +61,5 @@ def split_text(text: str, validation: float = 0.1) -> tuple[str, str]:
     """
     if not 0 < validation < 1:
         raise ValueError(f"split_text: validation must be within 0 … 1, got {validation}")
-    cut = int(len(text) * (1 - validation))
+    cut = int(len(text) * (1 - validation) + 1e-9)  # 10 * (1 - 0.8) is 1.9999999999999996
     return text[:cut], text[cut:]

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..autograd import no_grad, unwrap
 from ..backend import array_module, to_numpy
+from ..nn import evaluating
 from .sampling import next_token
 
 
@@ -54,25 +55,20 @@ def generate(
             "fewer, or pass sliding_window=True to let it see only the last ones"
         )
     finished = np.zeros(len(ids), dtype=bool)
-    training = getattr(model, "training", False)
-    model.eval()
     xp = array_module(*(p.data for p in model.parameters()))
-    try:
-        with no_grad():
-            while ids.shape[1] < total and not finished.all():
-                seen = ids if window is None else ids[:, -window:]
-                logits = model(xp.asarray(seen)).logits.data[:, -1]  # (B, V)
-                new = next_token(
-                    logits, do_sample=do_sample, temperature=temperature, top_k=top_k, rng=rng
-                )
-                if eos_token_id is not None:
-                    new = np.where(finished, eos_token_id, new)
-                    finished |= new == eos_token_id
-                ids = np.concatenate([ids, new[:, None]], axis=1)
-                if streamer is not None:
-                    streamer(new)
-    finally:
-        model.train(training)
+    with no_grad(), evaluating(model):
+        while ids.shape[1] < total and not finished.all():
+            seen = ids if window is None else ids[:, -window:]
+            logits = model(xp.asarray(seen)).logits.data[:, -1]  # (B, V)
+            new = next_token(
+                logits, do_sample=do_sample, temperature=temperature, top_k=top_k, rng=rng
+            )
+            if eos_token_id is not None:
+                new = np.where(finished, eos_token_id, new)
+                finished |= new == eos_token_id
+            ids = np.concatenate([ids, new[:, None]], axis=1)
+            if streamer is not None:
+                streamer(new)
     return ids.astype(np.int64)
 
 

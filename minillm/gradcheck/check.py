@@ -238,12 +238,13 @@ def _compare(
     # a difference that rounding alone explains is no error, however small the gradient is
     explained = np.abs(stacked - numeric) <= noise
     errors = np.where(explained, np.minimum(errors, report.tolerance), errors)
+    compared = np.where(np.isfinite(numeric), errors, -1.0)
     row.checked = int(np.isfinite(numeric[0]).sum())
     if not row.checked:
         row.note = "no entries"
         return
     row.errors = errors.max(axis=0)
-    place = tuple(int(i) for i in np.unravel_index(np.argmax(errors), errors.shape))
+    place = tuple(int(i) for i in np.unravel_index(np.argmax(compared), errors.shape))
     row.worst_index, row.relative_error = place[1:], float(errors[place])
     row.analytic, row.numeric = float(stacked[place]), float(numeric[place])
     if not np.nan_to_num(numeric).any() and not stacked.any():

@@ -14,7 +14,7 @@ KINDS = tuple(
     "ignores_upstream mutated_input wrong_shape wrong_dtype not_finite wrong_operand unknown".split()
 )
 
-LONGEST_NAME = 24  # of an input that still shares a line with its numbers
+LONGEST_NAME = 18  # of an input that still shares a line with its numbers
 
 
 @dataclass

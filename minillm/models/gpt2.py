@@ -54,10 +54,11 @@ class GPT2Config:
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head"):
-            if not isinstance(getattr(self, name), int) or getattr(self, name) < 1:
-                raise ValueError(
-                    f"GPT2Config: {name} must be at least 1, got {getattr(self, name)}"
-                )
+            value = getattr(self, name)
+            if not isinstance(value, int):
+                raise ValueError(f"GPT2Config: {name} must be an integer, got {value!r}")
+            if value < 1:
+                raise ValueError(f"GPT2Config: {name} must be at least 1, got {value}")
         if self.n_embd % self.n_head:
             raise ValueError(
                 f"GPT2Config: n_embd {self.n_embd} must be a multiple of n_head {self.n_head}"
@@ -247,7 +248,7 @@ class GPT2LMHeadModel(GenerationMixin, PretrainedMixin, Module):
             logits = F.linear(x, self.transformer.wte.weight.T)  # (B, T, V)
         else:
             logits = self.lm_head(x)
-        loss = None
+        loss = num_targets = None
         if labels is not None:
             targets = as_ids("GPT2", "labels", labels)
             if targets.shape != ids.shape or ids.shape[1] < 2:
@@ -256,9 +257,11 @@ class GPT2LMHeadModel(GenerationMixin, PretrainedMixin, Module):
                     "and at least 2 tokens, because each token predicts the next"
                 )
             loss = F.cross_entropy(logits[:, :-1], targets[:, 1:])
+            num_targets = int((targets[:, 1:] != -100).sum())
         return ModelOutput(
             loss,
             logits,
             tuple(states) if output_hidden_states else None,
             tuple(attentions) if output_attentions else None,
+            num_targets,
         )

@@ -12,16 +12,21 @@ class ModelOutput:
 
     output.logits and output[0] both work: indexing and unpacking go through the values that are
     not None, in the order below, so that the loss comes first where labels were given.
+
+    num_targets   how many labels the loss is the mean over, so that losses of batches of different
+                  size can be averaged rightly; not part of the tuple
     """
 
     loss: Tensor | None = None
     logits: Tensor | None = None
     hidden_states: tuple[Tensor, ...] | None = None
     attentions: tuple[Any, ...] | None = None
+    num_targets: int | None = None
 
     def to_tuple(self) -> tuple[Any, ...]:
         """The values that are not None."""
-        values = (getattr(self, field.name) for field in fields(self))
+        names = (field.name for field in fields(self) if field.name != "num_targets")
+        values = (getattr(self, name) for name in names)
         return tuple(value for value in values if value is not None)
 
     def __getitem__(self, index: Any) -> Any:

@@ -32,7 +32,7 @@ class PretrainedMixin:
 
     @classmethod
     def from_pretrained(cls, folder: "str | Path") -> Any:
-        """Build the model of a folder that save_pretrained wrote.
+        """Build the model of a folder that save_pretrained wrote, in float32 whatever the file holds.
 
         Raises   FileNotFoundError without config.json or model.safetensors; ValueError for an
                  unknown architecture, a cut-off file, or weights that do not fit, by name
@@ -41,14 +41,24 @@ class PretrainedMixin:
         if not folder.is_dir():
             raise FileNotFoundError(f"there is no folder {folder}: give one with a config.json")
         values = read_json(folder / "config.json")
+        if not isinstance(values, dict):
+            raise ValueError(f"{folder / 'config.json'} must hold an object with the model's sizes")
         known = {f.name for f in fields(cls.config_class)}
         kind = values.get("model_type")
         if kind != cls.config_class.model_type:
             raise ValueError(
-                f"{folder}/config.json describes a model of type {kind!r}, "
+                f"{folder / 'config.json'} describes a model of type {kind!r}, "
                 f"{cls.__name__} reads {cls.config_class.model_type!r}"
             )
+        try:
+            config = cls.config_class(**{k: v for k, v in values.items() if k in known})
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{folder / 'config.json'}: {error}") from None
+        arrays = read_arrays(folder / "model.safetensors")
         build: Any = cls  # the model that mixes this in is built from its config
-        model = build(cls.config_class(**{k: v for k, v in values.items() if k in known}))
-        model.load_state_dict(read_arrays(folder / "model.safetensors"))
+        model = build(config)
+        try:
+            model.load_state_dict(arrays)
+        except ValueError as error:
+            raise ValueError(f"{folder / 'model.safetensors'}: {error}") from None
         return model

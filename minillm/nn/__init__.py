@@ -2,7 +2,7 @@
 
 from .containers import ModuleList, Sequential
 from .layers import Dropout, Embedding, LayerNorm, Linear
-from .module import Module, Parameter
+from .module import Module, Parameter, evaluating
 
 __all__ = [
     "Dropout",
@@ -13,4 +13,5 @@ __all__ = [
     "ModuleList",
     "Parameter",
     "Sequential",
+    "evaluating",
 ]

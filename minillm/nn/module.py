@@ -4,6 +4,7 @@ A module finds its parameters by walking its attributes in the order in which th
 names and order follow the source of `__init__`, on every run.
 """
 
+import contextlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -166,6 +167,19 @@ class Module:
         lines = [f"{indent}  {name}: {child._tree(indent + '  ')}" for name, child in children]
         start = f"{type(self).__name__}({head}"
         return "\n".join([start, *_folded(lines), f"{indent})"])
+
+
+@contextlib.contextmanager
+def evaluating(model: Any) -> Iterator[None]:
+    """Within this block the model is in evaluation mode; then every module is as it was."""
+    modes = [(module, module.training) for module in getattr(model, "modules", list)()]
+    for module, _ in modes:
+        module.training = False
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 def _folded(lines: list[str]) -> list[str]:

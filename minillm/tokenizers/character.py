@@ -40,6 +40,10 @@ class CharTokenizer:
         """
         if isinstance(texts, str):
             raise TypeError("CharTokenizer.train: give a list of texts: train([text])")
+        if vocab_size is not None and vocab_size < 1:
+            raise ValueError(
+                f"CharTokenizer.train: vocab_size must be at least 1, got {vocab_size}"
+            )
         counts: dict[str, int] = {}
         for text in texts:
             for character in set(text):
@@ -77,6 +81,8 @@ class CharTokenizer:
         Raises   ValueError that names the first id outside the vocabulary
         """
         numbers = np.asarray(ids if isinstance(ids, np.ndarray) else list(ids)).reshape(-1)
+        if numbers.size and numbers.dtype.kind not in "iu":
+            raise TypeError(f"CharTokenizer.decode: ids must be integers, got {numbers.dtype}")
         for i in numbers:
             if not 0 <= int(i) < len(self):
                 raise ValueError(f"id {int(i)} is outside the vocabulary 0 … {len(self) - 1}")
@@ -96,7 +102,10 @@ class CharTokenizer:
         values = read_json(path)
         if not isinstance(values, dict) or values.get("type") != "character":
             raise ValueError(f"{path} is not the vocabulary of a character tokenizer")
-        return cls(values["characters"])
+        try:
+            return cls(values["characters"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"{path} is not a complete vocabulary: {error}") from None
 
     def __repr__(self) -> str:
         return f"CharTokenizer({len(self)} characters)"

@@ -11,6 +11,7 @@ old one in force.  Nothing is ever unpickled: loading a checkpoint cannot run co
 """
 
 import contextlib
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from ..files import read_arrays, read_json, write_arrays, write_json
 
 FORMAT = "minillm-checkpoint-1"
 INDEX = "checkpoint.json"
+WORDS = {"optimizer": "an optimiser", "schedule": "a schedule", "history": "a history"}
 
 
 class CheckpointError(ValueError):
@@ -73,9 +75,10 @@ def save_checkpoint(
             with contextlib.suppress(OSError):
                 (folder / index["arrays"]).unlink(missing_ok=True)
         raise
-    for path in folder.glob("arrays-*.safetensors"):
-        if path.name != index["arrays"]:
-            path.unlink(missing_ok=True)
+    stale = [p for p in folder.glob("arrays-*.safetensors") if p.name != index["arrays"]]
+    stale += folder.glob(".arrays-*.tmp")  # left by a training that was killed while it saved
+    for path in stale:
+        path.unlink(missing_ok=True)
     return folder
 
 
@@ -102,18 +105,25 @@ def load_checkpoint(
     for name, array in arrays.items():
         part, _, rest = name.partition(".")
         parts.setdefault(part, {})[rest] = array
+    states = {
+        "optimizer": (optimizer, {**index.get("optimizer", {}), "state": parts["optimizer"]}),
+        "schedule": (schedule, index.get("schedule")),
+        "history": (history, index.get("history")),
+    }
+    wanted = {name: pair for name, pair in states.items() if pair[0] is not None}
+    before = [(target, copy.deepcopy(vars(target))) for target, _ in wanted.values()]
+    generators = _generator_states(model)
     try:
-        if optimizer is not None:
-            if "optimizer" not in index:
-                raise ValueError("it was saved without an optimiser")
-            optimizer.load_state_dict({**index["optimizer"], "state": parts["optimizer"]})
-        model.load_state_dict(parts["model"])
-        if schedule is not None and "schedule" in index:
-            schedule.load_state_dict(index["schedule"])
-        if history is not None and "history" in index:
-            history.load_state_dict(index["history"])
+        for name, (target, state) in wanted.items():
+            if name not in index:
+                raise ValueError(f"it was saved without {WORDS[name]}")
+            target.load_state_dict(state)
         _restore_generators(model, index["generators"])
-    except (ValueError, KeyError, TypeError) as error:
+        model.load_state_dict(parts["model"])  # last, because it changes all or nothing
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        for target, values in before:
+            vars(target).update(values)
+        _restore_generators(model, generators)
         raise CheckpointError(f"the checkpoint in {folder} does not fit: {error}") from None
     return {"step": index["step"], "extra": index["extra"]}
 
@@ -133,6 +143,10 @@ def read_index(folder: "str | Path") -> dict[str, Any]:
             f"{Path(folder) / INDEX} is not a checkpoint of this version: expected the format "
             f"{FORMAT!r}, found {found!r}"
         )
+    kinds = {"step": int, "arrays": str, "generators": dict, "extra": dict}
+    wrong = [name for name, kind in kinds.items() if not isinstance(index.get(name), kind)]
+    if wrong:
+        raise CheckpointError(f"{Path(folder) / INDEX} is incomplete: {', '.join(wrong)} missing")
     return index
 
 
@@ -140,7 +154,7 @@ def _arrays_file(folder: Path) -> str | None:
     """The arrays file that the checkpoint in force names; None without one."""
     try:
         return read_index(folder)["arrays"]
-    except (CheckpointError, KeyError):
+    except CheckpointError:
         return None
 
 

@@ -7,7 +7,8 @@ class History:
     """The record of a training, as `fit` returns it.
 
     history      per evaluation (or epoch) one entry in each list: "step", "loss" (mean of the
-                 training loss since the last entry), "val_loss", "lr", and each metric
+                 training loss since the last entry), "lr", each metric on the training batches, and
+                 "val_loss" and "val_<metric>" on the validation data
     losses       the training loss of every single step
     interrupted  True if the training was stopped by Ctrl-C
 
@@ -19,20 +20,34 @@ class History:
         self.history: dict[str, list[float]] = {}
         self.losses: list[float] = []
         self.interrupted = False
+        self._period: list[dict[str, float]] = []  # every step since the last entry
 
     def add(self, **values: float) -> None:
         """Append one entry to each list."""
         for name, value in values.items():
             self.history.setdefault(name, []).append(value)
 
+    def record(self, loss: float, metrics: dict[str, float] | None = None) -> None:
+        """Note one training step."""
+        self.losses.append(loss)
+        self._period.append({"loss": loss, **(metrics or {})})
+
+    def close_period(self, step: int, lr: float) -> None:
+        """Append the means over all steps since the last entry."""
+        names = self._period[0]
+        means = {n: sum(row[n] for row in self._period) / len(self._period) for n in names}
+        self.add(step=step, lr=lr, **means)
+        self._period = []
+
     def state_dict(self) -> dict[str, Any]:
         """Everything, for a checkpoint."""
-        return {"history": self.history, "losses": self.losses}
+        return {"history": self.history, "losses": self.losses, "period": self._period}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a checkpoint."""
-        self.history = {name: list(values) for name, values in state["history"].items()}
-        self.losses = list(state["losses"])
+        history = {name: list(values) for name, values in state["history"].items()}
+        losses, period = list(state["losses"]), [dict(row) for row in state["period"]]
+        self.history, self.losses, self._period = history, losses, period
 
     def plot(self, **options: Any) -> Any:
         """The loss curve, training and validation: a matplotlib figure."""

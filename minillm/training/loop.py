@@ -1,6 +1,7 @@
 """The training loop, in full view: batch -> loss -> backward -> clip -> step -> log."""
 
 import itertools
+import json
 import math
 import signal
 import threading
@@ -17,9 +18,10 @@ from ..autograd import Tensor, no_grad
 from ..backend import default_generator, host_number
 from ..data import DataLoader
 from ..debugging import debug
+from ..nn import evaluating
 from ..optim import clip_grad_norm_
 from .allocator import keep_freed_memory
-from .checkpoint import load_checkpoint, read_index, save_checkpoint
+from .checkpoint import INDEX, load_checkpoint, save_checkpoint
 from .history import History
 
 
@@ -73,57 +75,53 @@ def fit(
     Raises    NonFiniteLossError if the loss or gradient is not finite, before it can spoil the
               parameters; ValueError for arguments without meaning
     """
-    stream, total, period = _plan(
+    batches, total, period = _plan(
         train, epochs, steps, accumulate, batch_size, shuffle, evaluate_every
     )
+    _check_options(clip, resume, checkpoint, extra)
     keep_freed_memory()
-    history, first = History(), 0
-    if resume and checkpoint is not None and _has_checkpoint(checkpoint):
-        state = load_checkpoint(checkpoint, model, optimizer, schedule=schedule, history=history)
-        first = state["step"]
-    batches = stream(first * accumulate)
+    saver = _Saver(checkpoint, model, optimizer, schedule, extra, batches)
+    history = History()
+    first = saver.resume(history) if resume else 0
+    stream = batches.starting_at(first * accumulate)
     bar = tqdm(total=total, initial=first, disable=not progress, unit="step", dynamic_ncols=True)
-    saved_at = first if first else None
+    model.train()
     with bar, _CtrlC() as ctrl_c:
         for step in range(first + 1, total + 1):
             started = time.perf_counter()
-            model.train()
             optimizer.zero_grad()
-            value, tokens = 0.0, 0
-            for batch in itertools.islice(batches, accumulate):
-                partial = _batch_loss(model, batch, loss) * (1 / accumulate)
-                partial.backward()
-                value += host_number(partial.data)
-                tokens += _count_tokens(batch)
-            norm = clip_grad_norm_(model.parameters(), clip if clip else math.inf)
+            window = list(itertools.islice(stream, accumulate))
+            value = 0.0
+            seen: dict[str, float] = {}
+            for batch in window:
+                output, mean = _forward(model, batch, loss)
+                (mean * (1 / accumulate)).backward()
+                value += host_number(mean.data) / accumulate
+                seen = _add_metrics(seen, metrics, output, batch, accumulate)
+            norm = clip_grad_norm_(model.parameters(), clip or math.inf)
             if not (math.isfinite(value) and math.isfinite(norm)):
-                raise NonFiniteLossError(
-                    _explain(model, batch, loss, step, value, checkpoint, saved_at)
-                )
+                raise NonFiniteLossError(_explain(model, window, loss, step, value, saver))
             optimizer.step()
             if schedule is not None:
                 schedule.step()
-            history.losses.append(value)
-            rate = tokens / (time.perf_counter() - started)
-            bar.set_postfix_str(
-                f"loss {value:.3f}, {rate:,.0f} tokens/s, lr {optimizer.lr:.1e}", False
-            )
+            history.record(value, seen)
+            rate = sum(map(_count_tokens, window)) / (time.perf_counter() - started)
+            bar.set_postfix_str(_status(value, rate, optimizer.lr), refresh=False)
             bar.update()
             if step % period == 0 or step == total:
-                recent = history.losses[-(step % period or period) :]
-                history.add(step=step, loss=float(np.mean(recent)), lr=optimizer.lr)
+                history.close_period(step, optimizer.lr)
                 if validation is not None:
-                    history.add(**_evaluation(model, validation, loss, metrics, batch_size))
+                    result = evaluate(
+                        model, validation, loss=loss, metrics=metrics, batch_size=batch_size
+                    )
+                    history.add(**{f"val_{name}": number for name, number in result.items()})
             if on_step is not None:
                 on_step(step, history)
-            if checkpoint and (step % period == 0 or step == total or ctrl_c.pressed):
-                if _save(
-                    checkpoint, model, optimizer, step, schedule, history, extra, step == total
-                ):
-                    saved_at = step
+            if step % period == 0 or step == total or ctrl_c.pressed:
+                saver.save(step, history, last=step == total)
             if ctrl_c.pressed:
                 history.interrupted = True
-                bar.write(_goodbye(step, checkpoint, saved_at))
+                bar.write(saver.goodbye(step))
                 break
     model.eval()
     return history
@@ -145,22 +143,17 @@ def evaluate(
     Raises   ValueError if there is no data
     """
     batches = DataLoader(data, batch_size, shuffle=False) if _is_arrays(data) else data
-    was_training = getattr(model, "training", False)
-    model.eval()
     total, count = 0.0, 0
     logits, targets = [], []
-    try:
-        with no_grad():
-            for batch in batches:
-                output, value = _forward(model, batch, loss)
-                weight = _count_targets(batch)
-                total += host_number(value.data) * weight
-                count += weight
-                if metrics:
-                    logits.append(_logits(output).numpy())
-                    targets.append(np.asarray(_target(batch)))
-    finally:
-        model.train(was_training)
+    with no_grad(), evaluating(model):
+        for batch in batches:
+            output, value = _forward(model, batch, loss)
+            weight = _count_targets(output, batch)
+            total += host_number(value.data) * weight
+            count += weight
+            if metrics:
+                logits.append(_logits(output).numpy())
+                targets.append(np.asarray(_target(batch)))
     if not count:
         raise ValueError("evaluate: there is no data: no batch, or every target is ignored")
     result = {"loss": total / count}
@@ -177,23 +170,26 @@ def _forward(model: Any, batch: Any, loss: Callable | None) -> tuple[Any, Tensor
     """(output, loss) of one batch."""
     if isinstance(batch, dict):
         output = model(**batch)
+    elif not isinstance(batch, (tuple, list)) or len(batch) != 2:
+        found = f"{len(batch)} parts" if isinstance(batch, (tuple, list)) else type(batch).__name__
+        raise ValueError(
+            f"fit: a batch must be a tuple (x, y) or a dict, got {found}; whole arrays are passed "
+            "as a tuple, fit(model, optimizer, (x, y))"
+        )
     elif loss is None:
         output = model(batch[0], labels=batch[1])
     else:
         output = model(batch[0])
-        return output, loss(_logits(output), batch[1])
-    if getattr(output, "loss", None) is None:
+    value = getattr(output, "loss", None)
+    if not isinstance(batch, dict) and loss is not None:
+        value = loss(_logits(output), batch[1])
+    if value is None:
         raise ValueError("fit: the model gave no .loss: pass loss=, or batches that hold labels")
-    return output, output.loss
-
-
-def _batch_loss(model: Any, batch: Any, loss: Callable | None) -> Tensor:
-    value = _forward(model, batch, loss)[1]
     if value.size != 1:
         raise ValueError(
             f"fit: the loss must be one number, got shape {value.shape}: take its mean"
         )
-    return value
+    return output, value
 
 
 def _logits(output: Any) -> Tensor:
@@ -204,8 +200,11 @@ def _target(batch: Any) -> Any:
     return batch["labels"] if isinstance(batch, dict) else batch[1]
 
 
-def _count_targets(batch: Any) -> int:
+def _count_targets(output: Any, batch: Any) -> int:
     """How many targets the mean loss of this batch is a mean over."""
+    counted = getattr(output, "num_targets", None)
+    if counted is not None:  # a model that shifts its labels knows better
+        return counted
     target = np.asarray(_target(batch))
     if target.dtype.kind not in "iu":
         return len(target)
@@ -217,40 +216,77 @@ def _count_tokens(batch: Any) -> int:
     return int(np.prod(np.shape(first)[:2]))
 
 
+def _add_metrics(
+    seen: dict[str, float], metrics: dict | None, output: Any, batch: Any, accumulate: int
+) -> dict[str, float]:
+    """Metrics of one training batch, added to those of the same step: their mean."""
+    if not metrics:
+        return seen
+    pair = _logits(output).numpy(), np.asarray(_target(batch))
+    return {
+        n: seen.get(n, 0.0) + float(metric(*pair)) / accumulate for n, metric in metrics.items()
+    }
+
+
+def _status(loss: float, tokens_per_second: float, lr: float) -> str:
+    return f"loss {loss:.3f}, {tokens_per_second:,.0f} tokens/s, lr {lr:.1e}"
+
+
 # --------------------------------------------------------------------------------- planning
+
+
+class _Batches:
+    """The training data as one endless stream that can start anywhere."""
+
+    def __init__(self, train: Any, batch_size: int, shuffle: bool) -> None:
+        self.owned = _is_arrays(train)  # a loader of fit's own: its order must be saved
+        if self.owned:
+            seed = int(default_generator().integers(2**31))
+            train = DataLoader(train, batch_size, shuffle, seed=seed)
+        self.train = train
+
+    def starting_at(self, number: int) -> Iterator[Any]:
+        """All batches from this number on."""
+        if hasattr(self.train, "batch"):
+            return (self.train.batch(i) for i in itertools.count(number))
+        return itertools.islice(_repeat(self.train), number, None)
 
 
 def _plan(
     train: Any, epochs: int | None, steps: int | None, accumulate: int, batch_size: int,
     shuffle: bool, evaluate_every: int | None,
-) -> tuple[Callable[[int], Iterator[Any]], int, int]:  # fmt: skip
-    """(batches from a given number on, number of steps, steps between evaluations)."""
+) -> tuple[_Batches, int, int]:  # fmt: skip
+    """(the batches, number of steps, steps between evaluations)."""
     if (epochs is None) == (steps is None):
         raise ValueError("fit: give either epochs or steps")
     for name, value in (("epochs", epochs), ("steps", steps), ("accumulate", accumulate),
                         ("evaluate_every", evaluate_every)):  # fmt: skip
         if value is not None and value < 1:
             raise ValueError(f"fit: {name} must be at least 1, got {value}")
-    if _is_arrays(train):
-        seed = int(default_generator().integers(2**31))
-        train = DataLoader(train, batch_size, shuffle, seed=seed)
-    if epochs is not None and not hasattr(train, "__len__"):
-        raise ValueError("fit: these batches have no end (no len), so give steps instead of epochs")
-    if hasattr(train, "__len__") and len(train) == 0:
+    batches = _Batches(train, batch_size, shuffle)
+    length = len(batches.train) if hasattr(batches.train, "__len__") else None
+    if length == 0:
         raise ValueError("fit: train holds no batches")
-    if epochs is not None:
-        total = math.ceil(epochs * len(train) / accumulate)
-        period = evaluate_every or math.ceil(len(train) / accumulate)
-    else:
-        total = steps or 0
-        period = evaluate_every or max(total // 10, 1)
+    if epochs is None:
+        return batches, steps or 0, evaluate_every or max((steps or 0) // 10, 1)
+    if length is None:
+        raise ValueError("fit: these batches have no end (no len), so give steps instead of epochs")
+    return (
+        batches,
+        math.ceil(epochs * length / accumulate),
+        (evaluate_every or math.ceil(length / accumulate)),
+    )
 
-    def stream(start: int) -> Iterator[Any]:
-        if hasattr(train, "batch"):
-            return (train.batch(i) for i in itertools.count(start))
-        return itertools.islice(_repeat(train), start, None)
 
-    return stream, total, period
+def _check_options(clip: float | None, resume: bool, checkpoint: Any, extra: dict | None) -> None:
+    if clip is not None and not clip > 0:
+        raise ValueError(f"fit: clip must be above 0, got {clip}; None for no clipping")
+    if resume and checkpoint is None:
+        raise ValueError("fit: resume=True needs checkpoint=FOLDER to go on from")
+    try:
+        json.dumps(extra)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"fit: extra must be something that JSON can hold: {error}") from None
 
 
 def _repeat(train: Iterable[Any]) -> Iterator[Any]:
@@ -272,71 +308,91 @@ def _is_arrays(data: Any) -> bool:
     return isinstance(data, tuple) and all(hasattr(a, "shape") for a in data)
 
 
-def _has_checkpoint(folder: "str | Path") -> bool:
-    """True if there is one to go on from; a broken or foreign one is an error, not a new start."""
-    if not (Path(folder) / "checkpoint.json").exists():
-        return False
-    read_index(folder)
-    return True
-
-
 # ------------------------------------------------------------------------------ when it ends
 
 
-def _evaluation(
-    model: Any, validation: Any, loss: Callable | None, metrics: dict | None, batch_size: int
-) -> dict[str, float]:
-    result = evaluate(model, validation, loss=loss, metrics=metrics, batch_size=batch_size)
-    return {f"val_{name}": value for name, value in result.items()}
+class _Saver:
+    """The checkpoint folder of one training; without a folder it only looks after the parameters."""
 
+    def __init__(
+        self, folder: Any, model: Any, optimizer: Any, schedule: Any, extra: dict | None,
+        batches: _Batches,
+    ) -> None:  # fmt: skip
+        self.folder = None if folder is None else Path(folder)
+        self.model, self.optimizer, self.schedule = model, optimizer, schedule
+        self.extra, self.batches = extra or {}, batches
+        self.saved_at: int | None = None  # the step that the folder holds
 
-def _save(
-    folder: "str | Path", model: Any, optimizer: Any, step: int, schedule: Any, history: History,
-    extra: dict | None, last: bool,
-) -> bool:  # fmt: skip
-    """Save; a failure in the middle of a training is a warning, because there is a next time."""
-    try:
-        save_checkpoint(
-            folder, model, optimizer, step=step, schedule=schedule, history=history, extra=extra
+    def resume(self, history: History) -> int:
+        """Load the checkpoint if there is one; a broken one is an error, not a new start."""
+        folder = self.folder
+        if folder is None or not (folder / INDEX).exists():
+            return 0
+        state = load_checkpoint(
+            folder, self.model, self.optimizer, schedule=self.schedule, history=history
         )
-    except OSError as error:
-        if last:
-            raise
-        warnings.warn(f"step {step}: {error}; the training goes on", stacklevel=3)
-        return False
-    return True
+        if self.batches.owned:
+            self.batches.train.seed = state["extra"].get("order_seed", self.batches.train.seed)
+        self.saved_at = state["step"]
+        return state["step"]
 
+    def save(self, step: int, history: History, last: bool) -> None:
+        """Save; in the middle of a training a failure is a warning, because there is a next time."""
+        bad = [n for n, p in self.model.named_parameters() if not np.isfinite(p.numpy()).all()]
+        if bad:
+            raise NonFiniteLossError(
+                f"step {step}: the optimiser made parameters that are not finite: "
+                f"{', '.join(bad[:3])}. {self.kept()}. Try a smaller learning rate"
+            )
+        if self.folder is None:
+            return
+        order = {"order_seed": self.batches.train.seed} if self.batches.owned else {}
+        try:
+            save_checkpoint(
+                self.folder, self.model, self.optimizer, step=step, schedule=self.schedule,
+                history=history, extra={**self.extra, **order},
+            )  # fmt: skip
+        except OSError as error:
+            if last:
+                raise
+            warnings.warn(f"step {step}: {error}; the training goes on", stacklevel=3)
+        else:
+            self.saved_at = step
 
-def _goodbye(step: int, checkpoint: Any, saved_at: int | None) -> str:
-    if checkpoint is None:
-        return (
-            f"Stopped after step {step}. Nothing was saved: fit(…, checkpoint=FOLDER) would have."
-        )
-    if saved_at != step:
-        return f"Stopped after step {step}. {checkpoint} holds step {saved_at or 0}."
-    return f"Stopped after step {step}, saved in {checkpoint}. To go on, run the same with resume."
+    def kept(self) -> str:
+        """What can be gone back to."""
+        if self.saved_at is None:
+            return "no checkpoint was saved yet"
+        return f"the checkpoint of step {self.saved_at} is kept in {self.folder}"
+
+    def goodbye(self, step: int) -> str:
+        """What to tell somebody who pressed Ctrl-C."""
+        if self.folder is None:
+            return f"Stopped after step {step}. The model in memory keeps what it has learned."
+        if self.saved_at != step:
+            return f"Stopped after step {step}; {self.kept()}."
+        return f"Stopped after step {step}, saved in {self.folder}. To go on, run the same with resume."
 
 
 def _explain(
-    model: Any, batch: Any, loss: Callable | None, step: int, value: float, checkpoint: Any,
-    saved_at: int | None,
-) -> str:  # fmt: skip
-    """Run the failing batch again under debug() to find the operation that made the first NaN."""
+    model: Any, window: list, loss: Callable | None, step: int, value: float, saver: _Saver
+) -> str:
+    """Run the failing batches again under debug() to find the operation that made the first NaN."""
     what = "loss" if not math.isfinite(value) else "gradient"
+    culprit = "no operation turned finite numbers into others: a parameter or input holds them"
     try:
         with debug():
-            model.zero_grad()
-            _batch_loss(model, batch, loss).backward()
-        culprit = "no operation turned finite numbers into others: a parameter or input holds them"
+            for batch in window:
+                model.zero_grad()
+                _forward(model, batch, loss)[1].backward()
     except FloatingPointError as error:
         culprit = str(error)
     bad = [n for n, p in model.named_parameters() if not np.isfinite(p.numpy()).all()]
     if bad:
         culprit += f"; parameters that are not finite: {', '.join(bad[:3])}"
-    kept = f"step {saved_at} is kept in {checkpoint}" if saved_at else "no checkpoint was saved yet"
     return (
         f"step {step}: the {what} is not finite ({value:g}): {culprit}. The parameters were not "
-        f"changed by this step; {kept}. Try a smaller learning rate, or clip=1.0"
+        f"changed by this step; {saver.kept()}. Try a smaller learning rate, or clip=1.0"
     )
 
 

@@ -71,15 +71,15 @@ def plot_attention(probabilities: Any, tokens: list[str], *, title: str = "Atten
     Shapes   probabilities (H, T, T); tokens: T strings
     """
     p = np.asarray(probabilities)
-    if p.ndim != 3 or p.shape[1:] != (len(tokens), len(tokens)):
+    if p.ndim != 3 or len(p) == 0 or p.shape[1:] != (len(tokens), len(tokens)):
         raise ValueError(
             f"plot_attention: probabilities {p.shape} must be (heads, T, T) for {len(tokens)} tokens"
         )
     columns = min(len(p), 4)
     rows = -(-len(p) // columns)
     figure = new_figure(1 + 3.4 * columns, 1.1 + 3.2 * rows)
-    labels = _labels(tokens)
     fonts = ["DejaVu Sans", *_cjk_fonts()]
+    labels = [_drawable(token, fonts) for token in tokens]
     for head, weights in enumerate(p):
         axes = figure.add_subplot(rows, columns, head + 1)
         image = axes.imshow(weights, cmap="cividis", vmin=0, vmax=1)
@@ -90,7 +90,8 @@ def plot_attention(probabilities: Any, tokens: list[str], *, title: str = "Atten
         if head % columns == 0:
             axes.set_ylabel("query: who is looking", fontsize=8)
     figure.colorbar(image, ax=figure.axes, shrink=0.8, label="probability")
-    figure.suptitle(title, fontfamily=fonts)
+    words = [_drawable(word, fonts) for word in title.split()]
+    figure.suptitle(" ".join(words), fontfamily=fonts)
     return figure
 
 
@@ -123,14 +124,14 @@ def _cjk_fonts() -> list[str]:
     return [name for name in CJK_FONTS if name in installed]
 
 
-def _labels(tokens: list[str]) -> list[str]:
-    """Tokens as tick labels: white space made visible, glyphs that no font has as code points."""
+def _drawable(text: str, fonts: list[str]) -> str:
+    """The text with white space made visible and glyphs that no font has as code points."""
+    from matplotlib import font_manager
+
+    maps = [font_manager.get_font(font_manager.findfont(name)).get_charmap() for name in fonts]
     shown = {" ": "␣", "\n": "↵", "\t": "⇥"}
-    has_cjk = bool(_cjk_fonts())
-    labels = []
-    for token in tokens:
-        text = "".join(shown.get(c, c) for c in token)
-        if not has_cjk and any(ord(c) > 0x2FFF for c in text):
-            text = " ".join(f"U+{ord(c):04X}" for c in text)
-        labels.append(text.replace("$", r"\$"))
-    return labels
+    parts = []
+    for c in text:
+        known = c.isprintable() and any(ord(c) in table for table in maps)
+        parts.append(shown.get(c) or (c if known else f"U+{ord(c):04X}"))
+    return "".join(parts).replace("$", r"\$")

@@ -374,7 +374,7 @@ def test_the_same_seed_gives_the_same_bits_twice_with_dropout():
         ({"steps": 1, "accumulate": 0}, "accumulate must be at least 1, got 0"),
         ({"steps": 1, "evaluate_every": 0}, "evaluate_every must be at least 1, got 0"),
         ({"steps": 1, "batch_size": 0}, "batch_size must be at least 1, got 0"),
-        ({"steps": 1, "clip": -1.0}, "max_norm -1.0"),
+        ({"steps": 1, "clip": -1.0}, "clip must be above 0, got -1.0"),
         ({"steps": 1, "loss": None}, r"labels|\.loss"),
     ],
 )
