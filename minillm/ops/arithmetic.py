@@ -36,6 +36,11 @@ def add_forward(a, b):
     Dtype    equal floating dtypes, or one floating (it decides) and one integer
     Saves    nothing but the two shapes
     Raises   ValueError if the shapes do not broadcast; TypeError if floating dtypes differ
+
+    >>> import numpy as np
+    >>> add_forward(np.array([[1.0], [2.0]]), np.array([10.0, 20.0]))[0]
+    array([[11., 21.],
+           [12., 22.]])
     """
     a, b = _prepare("add", a, b)
     return a + b, (gradient_shape(a), gradient_shape(b))
@@ -54,6 +59,10 @@ def subtract_forward(a, b):
     Dtype    equal floating dtypes, or one floating (it decides) and one integer
     Saves    nothing but the two shapes
     Raises   ValueError if the shapes do not broadcast; TypeError if floating dtypes differ
+
+    >>> import numpy as np
+    >>> subtract_forward(np.array([3.0, 5.0]), 1)[0]
+    array([2., 4.])
     """
     a, b = _prepare("subtract", a, b)
     return a - b, (gradient_shape(a), gradient_shape(b))
@@ -73,6 +82,10 @@ def multiply_forward(a, b):
     Dtype    equal floating dtypes, or one floating (it decides) and one integer
     Saves    a, b
     Raises   ValueError if the shapes do not broadcast; TypeError if floating dtypes differ
+
+    >>> import numpy as np
+    >>> multiply_forward(np.array([3.0, 5.0]), np.array([2.0, 0.5]))[0]
+    array([6. , 2.5])
     """
     a, b = _prepare("multiply", a, b)
     return a * b, (a, b)
@@ -96,6 +109,10 @@ def divide_forward(a, b):
     Saves    a, b
     Raises   ValueError if the shapes do not broadcast; TypeError if floating dtypes differ;
              ZeroDivisionError if b is the Python number 0
+
+    >>> import numpy as np
+    >>> divide_forward(1.0, np.array([2.0, 4.0]))[0]
+    array([0.5 , 0.25])
     """
     a, b = _prepare("divide", a, b)
     if isinstance(b, (int, float)) and b == 0:
@@ -120,6 +137,10 @@ def negative_forward(x):
     Dtype    floating or signed integer, kept
     Saves    nothing but the shape
     Raises   TypeError if x is not an array
+
+    >>> import numpy as np
+    >>> negative_forward(np.array([1.0, -2.0]))[0]
+    array([-1.,  2.])
     """
     array_module(x)
     return -x, (gradient_shape(x),)
@@ -140,6 +161,10 @@ def power_forward(a, b):
     Dtype    at least one floating array; equal floating dtypes
     Saves    a, b, out
     Raises   ValueError if the shapes do not broadcast; TypeError if dtypes differ or none floats
+
+    >>> import numpy as np
+    >>> power_forward(np.array([3.0, 5.0]), 2)[0]
+    array([ 9., 25.])
     """
     a, b = _prepare("power", a, b)
     if gradient_shape(a) is None and gradient_shape(b) is None:

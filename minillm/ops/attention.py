@@ -54,6 +54,13 @@ def scaled_dot_product_attention_forward(
     queries may be appended to a cache of keys.  Both masks may be given together.
     dropout_p > 0 drops that share of the entries of p (Vaswani et al. 2017, section 5.4), by
     dropout.py; leave it 0 when not training.
+
+    >>> import numpy as np
+    >>> q = k = np.zeros((1, 1, 2, 3))  # all keys match all queries equally well
+    >>> v = np.array([[[[2.0], [4.0]]]])
+    >>> scaled_dot_product_attention_forward(q, k, v, is_causal=True)[0]
+    array([[[[2.],
+             [3.]]]])
     """
     array_module(q, k, v)
     q_scaled, p = _probabilities(NAME, q, k, visible, is_causal, scale)

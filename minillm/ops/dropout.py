@@ -30,6 +30,10 @@ def dropout_forward(x, *, p, training=True, rng=None):
     Saves    scale = m / (1 - p), of the shape of x; None where nothing is dropped
     Raises   ValueError if p is not within 0 … 1; TypeError if x is not floating or rng is not a
              numpy.random.Generator
+
+    >>> import numpy as np
+    >>> dropout_forward(np.ones(4), p=0.5, rng=np.random.default_rng(0))[0]
+    array([2., 2., 2., 0.])
     """
     xp = array_module(x)
     require_floating("dropout", x=x)

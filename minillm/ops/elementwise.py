@@ -24,6 +24,10 @@ def exp_forward(x):
     Dtype    floating, kept
     Saves    out
     Raises   TypeError if x is not floating
+
+    >>> import numpy as np
+    >>> exp_forward(np.array([0.0, 1.0]))[0].round(4)
+    array([1.    , 2.7183])
     """
     require_floating("exp", x=x)
     out = array_module(x).exp(x)
@@ -43,6 +47,10 @@ def log_forward(x):
     Dtype    floating, kept
     Saves    x
     Raises   TypeError if x is not floating
+
+    >>> import numpy as np
+    >>> log_forward(np.array([1.0, 10.0]))[0].round(4)
+    array([0.    , 2.3026])
     """
     require_floating("log", x=x)
     return array_module(x).log(x), (x,)
@@ -61,6 +69,10 @@ def sqrt_forward(x):
     Dtype    floating, kept
     Saves    out
     Raises   TypeError if x is not floating
+
+    >>> import numpy as np
+    >>> sqrt_forward(np.array([4.0, 9.0]))[0]
+    array([2., 3.])
     """
     require_floating("sqrt", x=x)
     out = array_module(x).sqrt(x)
@@ -80,6 +92,10 @@ def tanh_forward(x):
     Dtype    floating, kept
     Saves    out
     Raises   TypeError if x is not floating
+
+    >>> import numpy as np
+    >>> tanh_forward(np.array([0.0, 1.0]))[0].round(4)
+    array([0.    , 0.7616])
     """
     require_floating("tanh", x=x)
     out = array_module(x).tanh(x)

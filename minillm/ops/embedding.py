@@ -31,6 +31,12 @@ def embedding_forward(ids, weight, *, padding_idx=None):
              TypeError if ids are not integers; ValueError if weight is not (V, C)
 
     padding_idx names a row that gets no gradient; None for no such row.
+
+    >>> import numpy as np
+    >>> embedding_forward(np.array([1, 1, 0]), np.array([[0.0, 1.0], [2.0, 3.0]]))[0]
+    array([[2., 3.],
+           [2., 3.],
+           [0., 1.]])
     """
     xp = array_module(ids, weight)
     require_floating("embedding", weight=weight)

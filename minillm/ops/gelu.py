@@ -54,6 +54,10 @@ def gelu_forward(x, *, approximate="none"):
     Units    x in standard deviations of the normal distribution it is compared with
     Saves    slope, of the shape of x: d out / d x
     Raises   ValueError if approximate is neither "none" nor "tanh"; TypeError if x is not floating
+
+    >>> import numpy as np
+    >>> gelu_forward(np.array([-1.0, 0.0, 1.0]))[0].round(4)
+    array([-0.1587,  0.    ,  0.8413])
     """
     xp = array_module(x)
     require_floating("gelu", x=x)

@@ -38,6 +38,10 @@ def layer_norm_forward(x, gamma, beta=None, *, eps=1e-5):
     Units    x any; out in units of gamma (x_hat has none); eps in units of x squared
     Saves    x_hat (..., C), rstd (..., 1), gamma (C,)
     Raises   ValueError if gamma or beta is not of shape (C,); TypeError if dtypes differ
+
+    >>> import numpy as np
+    >>> layer_norm_forward(np.array([[1.0, 3.0]]), np.ones(2), np.zeros(2))[0].round(3)
+    array([[-1.,  1.]])
     """
     xp = array_module(x, gamma, beta)
     require_floating("layer_norm", x=x, gamma=gamma, beta=beta)

@@ -28,6 +28,10 @@ def linear_forward(x, weight, bias=None):
     Dtype    all floating and equal
     Saves    x (..., I), weight (I, O)
     Raises   ValueError that names the shapes if they do not fit; TypeError if dtypes differ
+
+    >>> import numpy as np
+    >>> linear_forward(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]), np.array([0.5]))[0]
+    array([[11.5]])
     """
     array_module(x, weight, bias)
     require_floating("linear", x=x, weight=weight, bias=bias)

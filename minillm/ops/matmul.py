@@ -30,6 +30,10 @@ def matmul_forward(a, b):
     Dtype    both floating and equal
     Saves    a, b
     Raises   ValueError if K differs, an operand is 0-d, or the stacks do not broadcast
+
+    >>> import numpy as np
+    >>> matmul_forward(np.array([[1.0, 2.0]]), np.array([[3.0], [4.0]]))[0]
+    array([[11.]])
     """
     array_module(a, b)
     require_floating("matmul", a=a, b=b)

@@ -53,6 +53,11 @@ def positional_encoding_forward(x, table):
     Dtype    both floating and equal
     Saves    nothing but the shapes of x and table
     Raises   ValueError if the sequence is longer than the table or the widths differ
+
+    >>> import numpy as np
+    >>> positional_encoding_forward(np.zeros((1, 2, 3)), np.ones((5, 3)))[0]
+    array([[[1., 1., 1.],
+            [1., 1., 1.]]])
     """
     array_module(x, table)
     require_floating("positional_encoding", x=x, table=table)

@@ -45,6 +45,10 @@ def sum_forward(x, *, axis=None, keepdims=False):
     Dtype    floating, kept
     Saves    nothing but the shape and the axes
     Raises   ValueError if an axis does not exist; TypeError if x is not floating
+
+    >>> import numpy as np
+    >>> sum_forward(np.array([[1.0, 2.0], [3.0, 4.0]]), axis=0)[0]
+    array([4., 6.])
     """
     require_floating("sum", x=x)
     axes = normalize_axes("sum", axis, x.ndim)
@@ -65,6 +69,10 @@ def mean_forward(x, *, axis=None, keepdims=False):
     Saves    nothing but the shape and the axes
     Raises   ValueError if an axis does not exist or there is nothing to average; TypeError if x
              is not floating
+
+    >>> import numpy as np
+    >>> mean_forward(np.array([[1.0, 2.0], [3.0, 4.0]]), axis=1)[0]
+    array([1.5, 3.5])
     """
     require_floating("mean", x=x)
     axes = normalize_axes("mean", axis, x.ndim)
@@ -87,6 +95,10 @@ def max_forward(x, *, axis=None, keepdims=False):
     Dtype    floating, kept
     Saves    x, out
     Raises   ValueError if an axis does not exist or is empty; TypeError if x is not floating
+
+    >>> import numpy as np
+    >>> max_forward(np.array([[1.0, 2.0], [4.0, 3.0]]), axis=-1)[0]
+    array([2., 4.])
     """
     require_floating("max", x=x)
     axes = normalize_axes("max", axis, x.ndim)

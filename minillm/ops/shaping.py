@@ -24,6 +24,11 @@ def reshape_forward(x, *, shape):
     Dtype    any, kept
     Saves    nothing but the shape of x
     Raises   ValueError if the number of entries differs
+
+    >>> import numpy as np
+    >>> reshape_forward(np.array([1.0, 2.0, 3.0, 4.0]), shape=(2, -1))[0]
+    array([[1., 2.],
+           [3., 4.]])
     """
     array_module(x)
     try:
@@ -47,6 +52,10 @@ def transpose_forward(x, *, axes=None):
     Dtype    any, kept
     Saves    nothing but the order that undoes this one
     Raises   ValueError if axes is not an order of all axes of x
+
+    >>> import numpy as np
+    >>> transpose_forward(np.zeros((2, 3, 5)), axes=(1, 2, 0))[0].shape
+    (3, 5, 2)
     """
     array_module(x)
     axes = tuple(reversed(range(x.ndim))) if axes is None else tuple(axes)
@@ -70,6 +79,10 @@ def getitem_forward(x, *, index):
     Dtype    any, kept
     Saves    nothing but the shape, the dtype and the index
     Raises   IndexError if the index does not exist, naming x and its shape
+
+    >>> import numpy as np
+    >>> getitem_forward(np.array([10.0, 20.0, 30.0]), index=np.array([2, 0, 2]))[0]
+    array([30., 10., 30.])
     """
     array_module(x)
     try:
@@ -103,6 +116,10 @@ def split_forward(x, *, sections, axis):
     Dtype    any, kept
     Saves    nothing but the axis and the shape of each piece
     Raises   ValueError if the axis does not exist, n is not divisible, or positions do not ascend
+
+    >>> import numpy as np
+    >>> split_forward(np.array([1.0, 2.0, 3.0, 4.0]), sections=2, axis=0)[0]
+    (array([1., 2.]), array([3., 4.]))
     """
     xp = array_module(x)
     (axis,) = normalize_axes("split", (axis,), x.ndim)
@@ -135,6 +152,10 @@ def concatenate_forward(*arrays, axis):
     Dtype    equal, kept
     Saves    nothing but the axis, the positions where the arrays meet and which are floating
     Raises   ValueError if there is no array or shapes differ elsewhere; TypeError if dtypes differ
+
+    >>> import numpy as np
+    >>> concatenate_forward(np.array([1.0]), np.array([2.0, 3.0]), axis=0)[0]
+    array([1., 2., 3.])
     """
     xp = array_module(*arrays)
     if not arrays:

@@ -43,6 +43,10 @@ def softmax_forward(x, *, axis=-1):
     Units    x in nats (differences are log odds), out are probabilities
     Saves    out
     Raises   ValueError if the axis does not exist or is empty; TypeError if x is not floating
+
+    >>> import numpy as np
+    >>> softmax_forward(np.log(np.array([1.0, 3.0])))[0]
+    array([0.25, 0.75])
     """
     p, axis = _shifted("softmax", x, axis)
     xp = array_module(p)
@@ -68,6 +72,10 @@ def log_softmax_forward(x, *, axis=-1):
     Units    x and out in nats
     Saves    out
     Raises   ValueError if the axis does not exist or is empty; TypeError if x is not floating
+
+    >>> import numpy as np
+    >>> log_softmax_forward(np.array([0.0, 0.0]))[0].round(4)
+    array([-0.6931, -0.6931])
     """
     out, axis = _shifted("log_softmax", x, axis)
     xp = array_module(out)

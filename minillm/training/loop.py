@@ -58,7 +58,8 @@ def fit(
     epochs or steps     how long: passes over the data, or calls of optimizer.step()
     loss                loss(output, target) for batches (x, y), such as F.cross_entropy; without
                         it the model is called with labels=y, or with the dict, and gives its .loss
-    metrics             {"accuracy": function(logits, targets)} computed on the validation data
+    metrics             {"accuracy": function(logits, targets)}, on each training batch and on the
+                        whole of the validation data
     schedule            of minillm.optim.schedule; moved on after each step
     clip                largest norm of all gradients together
     accumulate          batches whose mean gradient makes one step: a large batch in little memory
@@ -69,6 +70,7 @@ def fit(
                         same bits as a training that was never interrupted
     on_step             called as on_step(step, history) after each step
     progress            show a bar with the loss, tokens per second and learning rate
+    extra               values of your own to keep in the checkpoint, as JSON can hold them
 
     Returns   the History.  Ctrl-C ends the training after the current step and says where it was
               saved; a second Ctrl-C ends it at once
