@@ -60,7 +60,7 @@ class Task:
     schedule: Any
 
 
-def prepare(text: str, recipe: Recipe, seed: int, device: str) -> Task:
+def prepare(text: str, recipe: Recipe, seed: int, device: str | None) -> Task:
     """Everything a training needs; the same seed gives the same model and batches.
 
     Raises   ValueError if the text is too short for the recipe
@@ -135,7 +135,7 @@ def add_text_argument(parser: argparse.ArgumentParser) -> None:
 
 def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1337, help="same seed, same model")
-    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:1")
+    parser.add_argument("--device", help="cpu, cuda or cuda:1; MINILLM_DEVICE or cpu if not given")
 
 
 def load_text(path: str | None) -> tuple[str, str]:

@@ -81,6 +81,9 @@ class TextWindows:
 
     Each batch is (x, y), (B, T) or less at the end.  The windows of one batch have equal length;
     the rest of the text, shorter than a window, is a batch of its own.
+
+    >>> [x.shape for x, y in TextWindows(np.arange(10), block_size=4)]
+    [(2, 4), (1, 1)]
     """
 
     def __init__(self, ids: Any, block_size: int, batch_size: int = 64) -> None:

@@ -30,6 +30,13 @@ def read_text(path: "str | Path", *, at_least: int = 1) -> str:
 
     Raises   FileNotFoundError; ValueError in one line for a bad byte (with its position), an empty
              file, or one with fewer than `at_least` characters
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "poem.txt"
+    ...     _ = file.write_text("床前明月光", encoding="utf-8")
+    ...     read_text(file)
+    '床前明月光'
     """
     path = Path(path)
     if path.is_dir():

@@ -38,6 +38,12 @@ def generate(
 
     Returns   (B, T + new) int64 on the host, prompts included
     Raises    ValueError for an empty prompt, no or both lengths, or too long a result
+
+    >>> from minillm.models import GPT2Config, GPT2LMHeadModel
+    >>> size = {"vocab_size": 5, "n_positions": 8, "n_embd": 4, "n_layer": 1, "n_head": 1}
+    >>> model = GPT2LMHeadModel(GPT2Config(**size))
+    >>> generate(model, [[1, 2]], max_length=6, do_sample=True, top_k=3).shape
+    (1, 6)
     """
     ids = np.atleast_2d(
         to_numpy(unwrap(input_ids)) if not isinstance(input_ids, list) else input_ids
@@ -86,7 +92,13 @@ def _total_length(prompt: int, max_length: int | None, max_new_tokens: int | Non
 
 
 class GenerationMixin:
-    """Gives a model the method generate."""
+    """Gives a model the method generate.
+
+    >>> from minillm.models import GPT2Config, GPT2LMHeadModel
+    >>> size = {"vocab_size": 5, "n_positions": 8, "n_embd": 4, "n_layer": 1, "n_head": 1}
+    >>> GPT2LMHeadModel(GPT2Config(**size)).generate([[1, 2]], max_new_tokens=3).shape
+    (1, 5)
+    """
 
     def generate(self, input_ids: Any, **options: Any) -> np.ndarray:
         """Continue each prompt of a batch: minillm.generation.generate with this model."""

@@ -59,6 +59,9 @@ def next_token(
 
     A token is drawn by inverting the distribution function: with u uniform in [0, 1), the first
     token whose cumulative probability exceeds u.
+
+    >>> next_token(np.array([[0.1, 2.0, 0.3]]))
+    array([1])
     """
     if not do_sample:
         scores = to_numpy(logits)

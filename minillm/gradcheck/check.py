@@ -140,6 +140,11 @@ def check_model(
     settings   max_entries random entries of each parameter are checked; None for all
 
     The parameters are float64 during the check and get their values and dtype back after it.
+
+    >>> import numpy as np
+    >>> from minillm.nn import Linear
+    >>> check_model(Linear(3, 2), np.ones((5, 3))).passed
+    True
     """
     settings = settings or GradientSettings()
     report = GradientReport(type(model).__name__, tolerance=settings.tolerance)

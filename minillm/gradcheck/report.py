@@ -27,6 +27,9 @@ class Finding:
     worst_index      where the relative error is largest
     analytic, numeric, relative_error    what backward says there, what is true, and their distance
     factor           analytic / numeric, if that is the same number everywhere
+
+    >>> Finding("x", "sign_flipped", "the gradient of x has the wrong sign everywhere").kind
+    'sign_flipped'
     """
 
     input: str
@@ -80,7 +83,12 @@ def error_in_words(error: float) -> str:
 
 @dataclass
 class GradientReport:
-    """The result of a gradient check.  True in an `if` or `assert` exactly when it passed."""
+    """The result of a gradient check.  True in an `if` or `assert` exactly when it passed.
+
+    >>> report = GradientReport("softmax")
+    >>> report.passed, bool(report)
+    (True, True)
+    """
 
     name: str
     inputs: list[InputCheck] = field(default_factory=list)

@@ -12,6 +12,9 @@ class GradientSettings:
     cotangents    number of random directions in which the output is weighed
     seed          of the generator that draws them
     max_entries   entries checked per parameter of a model (check_model); None for every entry
+
+    >>> GradientSettings(tolerance=1e-4).cotangents
+    2
     """
 
     tolerance: float = 1e-6

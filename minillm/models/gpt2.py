@@ -31,7 +31,11 @@ GELUS = {"gelu_new": "tanh", "gelu_pytorch_tanh": "tanh", "gelu": "none"}
 
 @dataclass
 class GPT2Config:
-    """The shape of a GPT-2; the defaults are the published small model (124 M parameters)."""
+    """The shape of a GPT-2; the defaults are the published small model (124 M parameters).
+
+    >>> GPT2Config(n_layer=2).n_embd
+    768
+    """
 
     vocab_size: int = 50257  # V
     n_positions: int = 1024  # the longest sequence
@@ -240,7 +244,7 @@ class GPT2LMHeadModel(GenerationMixin, PretrainedMixin, Module):
                          position t predicts label t + 1; -100 is ignored
         attention_mask   (B, T) 1 for tokens, 0 for padding
         """
-        ids = as_ids("GPT2", "input_ids", input_ids)
+        ids = as_ids("GPT2", "input_ids", input_ids, self.transformer.wte.weight.data)
         x, states, attentions = self.transformer(
             ids, attention_mask, output_hidden_states, output_attentions
         )
@@ -250,7 +254,7 @@ class GPT2LMHeadModel(GenerationMixin, PretrainedMixin, Module):
             logits = self.lm_head(x)
         loss = num_targets = None
         if labels is not None:
-            targets = as_ids("GPT2", "labels", labels)
+            targets = as_ids("GPT2", "labels", labels, ids)
             if targets.shape != ids.shape or ids.shape[1] < 2:
                 raise ValueError(
                     f"GPT2: labels {targets.shape} must have the shape of input_ids {ids.shape} "

@@ -3,15 +3,17 @@
 from typing import Any
 
 from ..autograd import Tensor, unwrap
-from ..backend import array_module, is_array
+from ..backend import array_module
 
 
-def as_ids(model: str, name: str, ids: Any) -> Any:
-    """Token ids as an integer array (B, T); one sequence (T,) becomes a batch of one.
+def as_ids(model: str, name: str, ids: Any, like: Any) -> Any:
+    """Token ids as an integer array (B, T) on the device of the array `like`.
+
+    One sequence (T,) becomes a batch of one.
 
     Raises   TypeError if they are not integers; ValueError for another number of axes or no tokens
     """
-    ids = Tensor(unwrap(ids)).data if not is_array(unwrap(ids)) else unwrap(ids)
+    ids = array_module(like).asarray(Tensor(ids).data)
     if ids.ndim == 1:
         ids = ids[None]
     if ids.ndim != 2:
@@ -30,6 +32,7 @@ def key_mask(model: str, attention_mask: Any, ids: Any) -> tuple[Any, Any]:
     the unpadded one.
     """
     mask = unwrap(attention_mask)
+    mask = array_module(ids).asarray(mask) if hasattr(mask, "shape") else mask
     if getattr(mask, "shape", None) != ids.shape:
         raise ValueError(
             f"{model}: attention_mask must have the shape of input_ids {ids.shape}, "

@@ -15,6 +15,10 @@ class ModelOutput:
 
     num_targets   how many labels the loss is the mean over, so that losses of batches of different
                   size can be averaged rightly; not part of the tuple
+
+    >>> output = ModelOutput(logits=Tensor([[0.1, 0.9]]))
+    >>> output[0] is output.logits
+    True
     """
 
     loss: Tensor | None = None

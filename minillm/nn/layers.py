@@ -82,6 +82,9 @@ class LayerNorm(Module):
 
     Parameters   weight (the gamma of the formula), ones, and bias (beta), zeros: (normalized_shape,)
     Shapes       x (..., normalized_shape) -> the same
+
+    >>> LayerNorm(2)(np.array([[1.0, 3.0]], dtype=np.float32)).data.round(3)
+    array([[-1.,  1.]], dtype=float32)
     """
 
     def __init__(
@@ -110,6 +113,9 @@ class Dropout(Module):
     """Dropout in training, nothing in evaluation.
 
     Shapes   x: any -> the same
+
+    >>> Dropout(0.1).eval()(np.ones(3)).data
+    array([1., 1., 1.])
     """
 
     def __init__(self, p: float = 0.5, *, rng: np.random.Generator | None = None) -> None:

@@ -16,7 +16,12 @@ from ..backend import Device, array_module, to_device, to_numpy
 
 
 class Parameter(Tensor):
-    """A Tensor that a model learns: requires_grad is True unless switched off."""
+    """A Tensor that a model learns: requires_grad is True unless switched off.
+
+    >>> import numpy as np
+    >>> Parameter(np.zeros(2)).requires_grad
+    True
+    """
 
     __slots__ = ()
 
@@ -171,7 +176,16 @@ class Module:
 
 @contextlib.contextmanager
 def evaluating(model: Any) -> Iterator[None]:
-    """Within this block the model is in evaluation mode; then every module is as it was."""
+    """Within this block the model is in evaluation mode; then every module is as it was.
+
+    >>> from minillm.nn import Dropout
+    >>> layer = Dropout(0.5)
+    >>> with evaluating(layer):
+    ...     print(layer.training)
+    False
+    >>> layer.training
+    True
+    """
     modes = [(module, module.training) for module in getattr(model, "modules", list)()]
     for module, _ in modes:
         module.training = False

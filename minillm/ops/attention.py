@@ -106,6 +106,12 @@ def attention_probabilities(q, k, *, visible=None, is_causal=False, scale=None):
     Shapes   q (B, H, T, D); k (B, G, S, D) -> p (B, H, T, S)
     Dtype    floating, kept
     Raises   as scaled_dot_product_attention_forward
+
+    >>> import numpy as np
+    >>> q = np.zeros((1, 1, 2, 3))
+    >>> attention_probabilities(q, q, is_causal=True)
+    array([[[[1. , 0. ],
+             [0.5, 0.5]]]])
     """
     return _probabilities("attention_probabilities", q, k, visible, is_causal, scale)[1]
 

@@ -13,6 +13,13 @@ class Optimizer:
     params   Tensors, (name, Tensor) pairs such as model.named_parameters(), or dicts
              {"params": ..., "lr": ...} whose further entries override the defaults for that group
     Raises   ValueError for no parameters, one in two groups, two of one name or an unknown option
+
+    >>> import numpy as np
+    >>> from minillm.optim import SGD
+    >>> a, b = Tensor(np.zeros(1), True), Tensor(np.zeros(1), True)
+    >>> optimizer = SGD([{"params": [("a", a)]}, {"params": [("b", b)], "lr": 0.5}], lr=0.1)
+    >>> [group["lr"] for group in optimizer.groups]
+    [0.1, 0.5]
     """
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:

@@ -18,7 +18,11 @@ LIMIT = 1 << 30  # blocks up to 1 GiB come from the heap, and up to 1 GiB of fre
 
 
 def keep_freed_memory() -> bool:
-    """Ask glibc to keep freed memory; True if it agreed, False elsewhere or if switched off."""
+    """Ask glibc to keep freed memory; True if it agreed, False elsewhere or if switched off.
+
+    >>> keep_freed_memory() in (True, False)
+    True
+    """
     if not sys.platform.startswith("linux") or os.environ.get("MINILLM_MALLOPT") == "0":
         return False
     try:

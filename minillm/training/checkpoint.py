@@ -44,6 +44,13 @@ def save_checkpoint(
     extra    values of your own, as JSON can hold them
     Returns  the folder
     Raises   OSError if it cannot be written, for example on a full disk; the old one then survives
+
+    >>> import tempfile
+    >>> from minillm.nn import Linear
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = save_checkpoint(folder, Linear(2, 3), step=7)
+    ...     sorted(path.name for path in Path(folder).iterdir())
+    ['arrays-00000007.safetensors', 'checkpoint.json']
     """
     folder = Path(folder)
     old = _arrays_file(folder)
@@ -94,6 +101,13 @@ def load_checkpoint(
 
     Returns  {"step": ..., "extra": ...}
     Raises   CheckpointError that names the file and what is wrong; the model is then unchanged
+
+    >>> import tempfile
+    >>> from minillm.nn import Linear
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     _ = save_checkpoint(folder, Linear(2, 3), step=7)
+    ...     load_checkpoint(folder, Linear(2, 3))["step"]
+    7
     """
     folder = Path(folder)
     index = read_index(folder)

@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..autograd import Tensor, no_grad
-from ..backend import default_generator, host_number
+from ..backend import array_module, default_generator, host_number
 from ..data import DataLoader
 from ..debugging import debug
 from ..nn import evaluating
@@ -76,6 +76,16 @@ def fit(
               saved; a second Ctrl-C ends it at once
     Raises    NonFiniteLossError if the loss or gradient is not finite, before it can spoil the
               parameters; ValueError for arguments without meaning
+
+    >>> from minillm import functional as F
+    >>> from minillm.nn import Linear
+    >>> from minillm.optim import SGD
+    >>> x, y = np.eye(3, dtype=np.float32), np.array([2, 0, 1])
+    >>> model = Linear(3, 3)
+    >>> optimizer = SGD(model.parameters(), lr=5.0)
+    >>> history = fit(model, optimizer, (x, y), epochs=20, loss=F.cross_entropy, progress=False)
+    >>> history.history["loss"][-1] < 0.1
+    True
     """
     batches, total, period = _plan(
         train, epochs, steps, accumulate, batch_size, shuffle, evaluate_every
@@ -143,6 +153,13 @@ def evaluate(
     logits and targets of the whole data at once.
 
     Raises   ValueError if there is no data
+
+    >>> from minillm import functional as F
+    >>> from minillm.nn import Linear
+    >>> x, y = np.zeros((5, 2), np.float32), np.array([0, 1, 2, 0, 1])
+    >>> model = Linear(2, 3, bias=False)
+    >>> round(evaluate(model, (x, y), loss=F.cross_entropy)["loss"], 4)  # log 3: it cannot know
+    1.0986
     """
     batches = DataLoader(data, batch_size, shuffle=False) if _is_arrays(data) else data
     total, count = 0.0, 0
@@ -169,9 +186,10 @@ def evaluate(
 
 
 def _forward(model: Any, batch: Any, loss: Callable | None) -> tuple[Any, Tensor]:
-    """(output, loss) of one batch."""
+    """(output, loss) of one batch, which is carried to the device of the model first."""
+    xp = array_module(*itertools.islice((p.data for p in model.parameters()), 1))
     if isinstance(batch, dict):
-        output = model(**batch)
+        output = model(**{name: _on_device(xp, value) for name, value in batch.items()})
     elif not isinstance(batch, (tuple, list)) or len(batch) != 2:
         found = f"{len(batch)} parts" if isinstance(batch, (tuple, list)) else type(batch).__name__
         raise ValueError(
@@ -179,12 +197,12 @@ def _forward(model: Any, batch: Any, loss: Callable | None) -> tuple[Any, Tensor
             "as a tuple, fit(model, optimizer, (x, y))"
         )
     elif loss is None:
-        output = model(batch[0], labels=batch[1])
+        output = model(_on_device(xp, batch[0]), labels=_on_device(xp, batch[1]))
     else:
-        output = model(batch[0])
+        output = model(_on_device(xp, batch[0]))
     value = getattr(output, "loss", None)
     if not isinstance(batch, dict) and loss is not None:
-        value = loss(_logits(output), batch[1])
+        value = loss(_logits(output), _on_device(xp, batch[1]))
     if value is None:
         raise ValueError("fit: the model gave no .loss: pass loss=, or batches that hold labels")
     if value.size != 1:
@@ -192,6 +210,11 @@ def _forward(model: Any, batch: Any, loss: Callable | None) -> tuple[Any, Tensor
             f"fit: the loss must be one number, got shape {value.shape}: take its mean"
         )
     return output, value
+
+
+def _on_device(xp: Any, value: Any) -> Any:
+    """A host array on the device; Tensors and everything else as they are."""
+    return xp.asarray(value) if isinstance(value, np.ndarray) and xp is not np else value
 
 
 def _logits(output: Any) -> Tensor:

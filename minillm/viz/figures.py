@@ -38,6 +38,11 @@ def plot_history(history: Any, *, baselines: dict[str, float] | None = None) -> 
 
     history     what `fit` returned
     baselines   losses to draw as horizontal lines, by name
+
+    >>> from types import SimpleNamespace
+    >>> history = SimpleNamespace(losses=[2.0, 1.0], history={"step": [2], "val_loss": [1.5]})
+    >>> plot_history(history).axes[0].get_ylabel()
+    'loss (nats per token)'
     """
     figure = new_figure(7.2, 4.2)
     axes = figure.add_subplot()
@@ -69,6 +74,10 @@ def plot_attention(probabilities: Any, tokens: list[str], *, title: str = "Atten
     """One heat map for each head: row t shows where query t looks.
 
     Shapes   probabilities (H, T, T); tokens: T strings
+
+    >>> figure = plot_attention(np.full((2, 3, 3), 1 / 3), ["a", "b", "c"])
+    >>> figure.axes[0].get_title()
+    'head 0'
     """
     p = np.asarray(probabilities)
     if p.ndim != 3 or len(p) == 0 or p.shape[1:] != (len(tokens), len(tokens)):
@@ -96,7 +105,14 @@ def plot_attention(probabilities: Any, tokens: list[str], *, title: str = "Atten
 
 
 def plot_gradient_errors(report: Any) -> Any:
-    """The relative error of every entry, one panel for each input of a GradientReport."""
+    """The relative error of every entry, one panel for each input of a GradientReport.
+
+    >>> from minillm import ops
+    >>> from minillm.gradcheck import check_gradients
+    >>> report = check_gradients(ops.exp_forward, ops.exp_backward, np.ones((2, 3)))
+    >>> plot_gradient_errors(report).get_suptitle()
+    'exp: passed'
+    """
     from matplotlib.colors import LogNorm
 
     rows = [row for row in report.inputs if row.errors is not None]
