@@ -26,15 +26,13 @@ def _token_ids(who: str, ids: Any, block_size: int, batch_size: int) -> np.ndarr
 
 
 class TextBatches:
-    """Crops of one long text in random order, without end: batch i depends on the seed and i alone.
+    """Random crops of one long text, without end: batch i depends on the seed and i alone.
 
     ids          (N,) the encoded text
     block_size   T, tokens per crop
     batch_size   B, crops per batch
 
-    Each batch is (x, y), both (B, T): y is x moved on by one token.  The text is gone through again
-    and again, each time cut at other places and shuffled.  So every token is seen equally often; of
-    crops drawn independently, one pass over a text would leave out a share of 1/e = 37 %.
+    Each batch is (x, y), both (B, T): y is x moved on by one token.
 
     >>> x, y = TextBatches(np.arange(100), block_size=5, batch_size=2, seed=0).batch(0)
     >>> x.shape, bool((y == x + 1).all())
@@ -49,25 +47,13 @@ class TextBatches:
                 f"after it need {block_size + 1}: use a longer text or a smaller block_size"
             )
         self.block_size, self.batch_size, self.seed = block_size, batch_size, seed
-        # crops in one pass, the same for every pass, wherever it starts to cut
-        self.crops = max((len(self.ids) - block_size) // block_size, 1)
-        self._passes: dict[int, np.ndarray] = {}
 
     def batch(self, i: int) -> tuple[np.ndarray, np.ndarray]:
         """Batch number i."""
-        numbers = np.arange(i * self.batch_size, (i + 1) * self.batch_size)
-        starts = [self._starts(n // self.crops)[n % self.crops] for n in numbers.tolist()]
-        crops = self.ids[np.array(starts)[:, None] + np.arange(self.block_size + 1)]  # (B, T + 1)
+        rng = np.random.default_rng([self.seed, i])
+        starts = rng.integers(0, len(self.ids) - self.block_size, self.batch_size)
+        crops = self.ids[starts[:, None] + np.arange(self.block_size + 1)]  # (B, T + 1)
         return crops[:, :-1], crops[:, 1:]
-
-    def _starts(self, number: int) -> np.ndarray:
-        """Where the crops of one pass start, in the order of that pass."""
-        if number not in self._passes:
-            rng = np.random.default_rng([self.seed, number])
-            spare = len(self.ids) - self.block_size * self.crops  # how far the cuts can move
-            offset = rng.integers(0, spare)
-            self._passes = {number: offset + self.block_size * rng.permutation(self.crops)}
-        return self._passes[number]
 
     def __iter__(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         i = 0

@@ -153,7 +153,7 @@ def negative_backward(grad_out, saved):
 
 
 def power_forward(a, b):
-    """A to the power b, entry by entry.  Prefer x * x * x to x ** 3: it is 75 times faster.
+    """a to the power b, entry by entry.  Prefer x * x * x to x ** 3: it is 75 times faster.
 
     With an array b the gradient needs log(a), so a negative a then gives NaN in grad_b.
 

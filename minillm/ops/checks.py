@@ -44,7 +44,7 @@ def require_floating(operation: str, **arrays: Any) -> None:
 
 
 def match_dtypes(operation: str, a: Any, b: Any) -> tuple[Any, Any]:
-    """A and b for an arithmetic operation: equal float dtypes, an integer array cast to a float one.
+    """a and b for an arithmetic operation: equal float dtypes, an integer array cast to a float one.
 
     NumPy would turn float32 + int64 into float64.  Here the floating operand decides, as in
     PyTorch, and two different floating dtypes are an error.

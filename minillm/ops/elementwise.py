@@ -18,7 +18,7 @@ from .checks import require_floating
 
 
 def exp_forward(x):
-    """E to the power x.
+    """e to the power x.
 
     Shapes   x: any -> the same
     Dtype    floating, kept

@@ -47,7 +47,7 @@ R = (1.7562890516908958e-09, -1.3226666148620503e-07, 3.9647775224259645e-06,
 
 
 def gelu_forward(x, *, approximate="none"):
-    """X times the probability that a standard normal number is below x.
+    """x times the probability that a standard normal number is below x.
 
     Shapes   x: any -> the same
     Dtype    floating, kept

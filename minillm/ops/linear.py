@@ -22,7 +22,7 @@ from .rows import as_rows
 
 
 def linear_forward(x, weight, bias=None):
-    """X @ weight + bias for every row of x.
+    """x @ weight + bias for every row of x.
 
     Shapes   x (..., I); weight (I, O); bias (O,) or None -> out (..., O)
     Dtype    all floating and equal

@@ -47,7 +47,7 @@ def sinusoidal_table(length, width, *, dtype=np.float32):
 
 
 def positional_encoding_forward(x, table):
-    """X plus the first T rows of the table.
+    """x plus the first T rows of the table.
 
     Shapes   x (..., T, C); table (P, C) with P >= T -> out (..., T, C)
     Dtype    both floating and equal

@@ -26,7 +26,7 @@ from .checks import normalize_axes, require_floating
 
 
 def _shifted(operation, x, axis):
-    """X minus its largest entry along the axis, and that axis as a number from 0."""
+    """x minus its largest entry along the axis, and that axis as a number from 0."""
     array_module(x)
     require_floating(operation, x=x)
     (axis,) = normalize_axes(operation, (axis,), x.ndim)

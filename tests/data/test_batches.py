@@ -46,13 +46,6 @@ def test_batch_i_depends_on_the_seed_and_i_alone():
     assert (TextBatches(ids, 5, 4, seed=3).batch(0)[0] != in_order[0]).any()
 
 
-def test_one_pass_over_the_text_shows_no_target_twice():
-    batches = TextBatches(np.arange(1000), block_size=5, batch_size=10)
-    targets = [int(i) for _, y in itertools.islice(batches, 19) for i in y.reshape(-1)]
-    assert len(set(targets)) == len(targets) == 950
-    assert targets != sorted(targets)
-
-
 def test_each_iteration_starts_anew():
     batches = TextBatches(np.arange(100), 5, 4)
     first, second = ([x for x, _ in itertools.islice(batches, 3)] for _ in range(2))
