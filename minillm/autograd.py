@@ -216,6 +216,7 @@ class Tensor:
     __rpow__ = lambda self, other: power(other, self)
     __rmatmul__ = lambda self, other: matmul(other, self)
     __len__ = lambda self: len(self.data)
+    __float__ = lambda self: float(self.item())
     exp = differentiable(ops.exp_forward, ops.exp_backward)
     log = differentiable(ops.log_forward, ops.log_backward)
     sqrt = differentiable(ops.sqrt_forward, ops.sqrt_backward)

@@ -20,7 +20,7 @@ class Operation:
 
     def __init__(self, forward: Any, backward: Any, outputs: int | None = 1) -> None:
         self.forward, self.backward, self.outputs = forward, backward, outputs
-        self.name = forward.__name__.removesuffix("_forward")
+        self.name = getattr(forward, "__name__", "operation").removesuffix("_forward")
         self.signature = inspect.signature(forward)
         parameters = self.signature.parameters
         self.arrays = [n for n, p in parameters.items() if p.kind is not _KEYWORD]

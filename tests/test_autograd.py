@@ -151,6 +151,7 @@ def test_operators_and_methods_agree_with_numpy():
 def test_conversions():
     x = Tensor([1.5])
     assert x.item() == 1.5
+    assert float(x) == 1.5
     assert x.numpy() is x.data
     assert np.asarray(x).tolist() == [1.5]
     assert x.to("float64").dtype == np.float64

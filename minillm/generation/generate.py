@@ -61,7 +61,7 @@ def generate(
             "fewer, or pass sliding_window=True to let it see only the last ones"
         )
     finished = np.zeros(len(ids), dtype=bool)
-    xp = array_module(*(p.data for p in model.parameters()))
+    xp = array_module(*(p.data for p in getattr(model, "parameters", tuple)()))
     with no_grad(), evaluating(model):
         while ids.shape[1] < total and not finished.all():
             seen = ids if window is None else ids[:, -window:]
