@@ -14,6 +14,15 @@ COMMANDS = {
 }
 
 
+class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
+    """Help that shows a default only where there is one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        if action.default in (None, False, argparse.SUPPRESS):
+            return action.help
+        return super()._get_help_string(action)
+
+
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit status: 0 done, 1 failed, 2 misused, 130 interrupted."""
     parser = argparse.ArgumentParser(
@@ -29,7 +38,7 @@ def main(argv: list[str] | None = None) -> int:
             help=module.SUMMARY,
             description=module.SUMMARY,
             epilog=f"example:  {module.EXAMPLE}",
-            formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+            formatter_class=HelpFormatter,
         )
         module.add_arguments(sub)
     arguments = parser.parse_args(argv)
