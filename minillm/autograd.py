@@ -62,6 +62,8 @@ def differentiable(forward, backward, *, outputs=1):
         if options or len(inputs) != plain:
             inputs, options = op.bind(inputs, options)
         edges = tuple([x._edge() if isinstance(x, Tensor) else None for x in inputs])
+        if op.no_gradient:
+            op.refuse_gradients(edges)
         values = tuple([unwrap(x) for x in inputs])
         out, saved = forward(*values, **options)
         tensors = (Tensor(out),) if outputs == 1 else tuple(map(Tensor, out))

@@ -27,6 +27,7 @@ class Operation:
         self.options = [n for n, p in parameters.items() if p.kind is _KEYWORD]
         self.defaults = [parameters[n].default for n in self.arrays]
         self.variadic = any(p.kind is _VARIADIC for p in parameters.values())
+        self.no_gradient = [self.arrays.index(n) for n in getattr(forward, "no_gradient", ())]
         self.takes_needs = "needs" in inspect.signature(backward).parameters
 
     def bind(self, inputs: tuple, options: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
@@ -62,6 +63,13 @@ class Operation:
                 raise unknown_option(self.name, name, [*self.arrays, *self.options])
             if hasattr(value, "requires_grad"):  # a Tensor
                 raise TypeError(f"{self.name}: {name} is an option: pass its array, {name}.data")
+
+    def refuse_gradients(self, edges: tuple) -> None:
+        """Raise if a gradient is wanted for an argument that gets none, such as a target."""
+        for i in self.no_gradient:
+            if edges[i] is not None:
+                name = self.arrays[i]
+                raise ValueError(f"{self.name}: {name} gets no gradient: pass {name}.detach()")
 
     def pull_back(self, grad_out: Any, saved: Any, wanted: list, who: Any) -> tuple:
         """Call backward and check what it returns.

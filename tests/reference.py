@@ -239,3 +239,91 @@ def slopes(function, arrays, cotangent, step=1e-3):
 
 def _floating(x):
     return isinstance(x, np.ndarray) and x.dtype.kind == "f"
+
+
+def sigmoid(x):
+    """1 / (1 + exp(-x)), from whichever side does not overflow."""
+
+    def one(v):
+        return 1 / (1 + math.exp(-v)) if v >= 0 else math.exp(v) / (1 + math.exp(v))
+
+    return entrywise(one, x)
+
+
+def binary_cross_entropy(logits, targets):
+    """-t log p - (1 - t) log(1 - p) for every entry."""
+    p = sigmoid(logits)
+    return -targets * np.log(p) - (1 - targets) * np.log(1 - p)
+
+
+def rms_norm(x, gamma, eps=1e-5):
+    """Zhang & Sennrich 2019, eq. 4, row by row."""
+    out = np.empty(x.shape)
+    for place in np.ndindex(*x.shape[:-1]):
+        row = x[place]
+        out[place] = gamma * row / math.sqrt(sum(v * v for v in row) / len(row) + eps)
+    return out
+
+
+def rotary(x, angles, interleaved=False):
+    """Su et al. 2021, eq. 34: pair i of position t as a complex number times exp(i angle)."""
+    out = np.empty(x.shape)
+    T, D = x.shape[-2:]
+    for place in np.ndindex(*x.shape[:-2]):
+        for t in range(T):
+            for i in range(D // 2):
+                one, other = (2 * i, 2 * i + 1) if interleaved else (i, i + D // 2)
+                pair = complex(x[place][t, one], x[place][t, other])
+                turned = pair * complex(math.cos(angles[t, i]), math.sin(angles[t, i]))
+                out[place][t, one], out[place][t, other] = turned.real, turned.imag
+    return out
+
+
+def _recurrent(x, state, lengths, step):
+    """Run step(x_t, state) row by row: outputs (B, T, H), 0 beyond a length, and the last states."""
+    B, T, _ = x.shape
+    H = state[0].shape[1]
+    out, last = np.zeros((B, T, H)), [s.astype(np.float64).copy() for s in state]
+    for b in range(B):
+        current = [s[b].astype(np.float64) for s in state]
+        for t in range(T if lengths is None else int(lengths[b])):
+            current = step(x[b, t], current)
+            out[b, t] = current[0]
+        for s, value in zip(last, current, strict=True):
+            s[b] = value
+    return out, *last
+
+
+def rnn(x, h0, weight_x, weight_h, bias, lengths=None):
+    """h = tanh(x W_x + h W_h + b)."""
+
+    def step(x_t, state):
+        return [np.tanh(x_t @ weight_x + state[0] @ weight_h + bias)]
+
+    return _recurrent(x, [h0], lengths, step)
+
+
+def gru(x, h0, weight_x, weight_h, bias_x, bias_h, lengths=None):
+    """Cho et al. 2014 with the reset gate after the product; columns r | z | n."""
+
+    def step(x_t, state):
+        (h,) = state
+        u_r, u_z, u_n = np.split(x_t @ weight_x + bias_x, 3)
+        v_r, v_z, v_n = np.split(h @ weight_h + bias_h, 3)
+        r, z = sigmoid(u_r + v_r), sigmoid(u_z + v_z)
+        n = np.tanh(u_n + r * v_n)
+        return [(1 - z) * n + z * h]
+
+    return _recurrent(x, [h0], lengths, step)
+
+
+def lstm(x, h0, c0, weight_x, weight_h, bias, lengths=None):
+    """Gers et al. 2000; columns i | f | g | o."""
+
+    def step(x_t, state):
+        h, c = state
+        a_i, a_f, a_g, a_o = np.split(x_t @ weight_x + h @ weight_h + bias, 4)
+        c = sigmoid(a_f) * c + sigmoid(a_i) * np.tanh(a_g)
+        return [sigmoid(a_o) * np.tanh(c), c]
+
+    return _recurrent(x, [h0, c0], lengths, step)

@@ -215,3 +215,85 @@ def _attention(rng):
     square = tuple(rng.standard_normal((2, 2, 3, 3)) for _ in range(3))
     yield square, {"is_causal": True, "scale": 0.7}
     yield square, {"dropout_p": 0.3, "rng": np.random.default_rng(3)}
+
+
+@_case("relu", "sigmoid", "silu")
+def _activations(rng):
+    away_from_the_kink = rng.uniform(0.1, 2.0, (3, 7)) * rng.choice([-1, 1], (3, 7))
+    yield (away_from_the_kink,), {}
+
+
+@_case("maximum")
+def _maximum(rng):
+    a = rng.permutation(30).reshape(2, 3, 5) / 7.0  # distinct and apart, so that nothing ties
+    yield (a, rng.permutation(30).reshape(2, 3, 5) / 7.0 + 0.07), {}
+    yield (a, rng.permutation(3).reshape(3, 1) + 1.5), {}
+    yield (a, 2.03), {}
+
+
+@_case("where")
+def _where(rng):
+    condition = rng.random((2, 3, 5)) < 0.6
+    yield (rng.standard_normal((2, 3, 5)), rng.standard_normal((3, 1))), {"condition": condition}
+    yield (rng.standard_normal(5), 0.7), {"condition": condition}
+
+
+@_case("binary_cross_entropy_with_logits")
+def _binary_cross_entropy(rng):
+    logits, targets = rng.standard_normal((3, 7)) * 2, rng.random((3, 7))
+    for reduction in ("mean", "sum", "none"):
+        yield (logits, targets), {"reduction": reduction}
+
+
+@_case("mean_squared_error")
+def _mean_squared_error(rng):
+    x, target = rng.standard_normal((2, 3, 7))
+    for reduction in ("mean", "sum", "none"):
+        yield (x, target), {"reduction": reduction}
+
+
+@_case("rms_norm")
+def _rms_norm(rng):
+    yield (rng.standard_normal((2, 3, 7)), rng.uniform(0.5, 2.0, 7)), {"eps": 0.5}
+
+
+@_case("rotary_embedding")
+def _rotary_embedding(rng):
+    cos, sin = ops.rotary_tables(5, 6, base=7.0, dtype=np.float64)
+    x = rng.standard_normal((2, 3, 5, 6))
+    yield (x,), {"cos": cos, "sin": sin}
+    yield (x,), {"cos": cos, "sin": sin, "interleaved": True}
+
+
+def _recurrent(rng, states, gates, biases):
+    """x, states, weights and biases of a small recurrent layer: B, T, C, H = 2, 5, 3, 7."""
+    B, T, C, H = 2, 5, 3, 7
+    yield rng.standard_normal((B, T, C))
+    for _ in range(states):
+        yield rng.standard_normal((B, H))
+    yield rng.standard_normal((C, gates * H)) * 0.5
+    yield rng.standard_normal((H, gates * H)) * 0.5
+    for _ in range(biases):
+        yield rng.standard_normal(gates * H)
+
+
+def _recurrent_cases(rng, states, gates, biases):
+    inputs = tuple(_recurrent(rng, states, gates, biases))
+    yield inputs, {}
+    yield inputs, {"lengths": np.array([5, 3])}
+    yield (*inputs[:-biases], *(None,) * biases), {"lengths": np.array([0, 4])}
+
+
+@_case("rnn")
+def _rnn(rng):
+    yield from _recurrent_cases(rng, states=1, gates=1, biases=1)
+
+
+@_case("gru")
+def _gru(rng):
+    yield from _recurrent_cases(rng, states=1, gates=3, biases=2)
+
+
+@_case("lstm")
+def _lstm(rng):
+    yield from _recurrent_cases(rng, states=2, gates=4, biases=1)

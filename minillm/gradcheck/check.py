@@ -48,6 +48,7 @@ def check_gradients(
     settings = settings or GradientSettings()
     name = getattr(forward, "__name__", "forward").removesuffix("_forward")
     report = GradientReport(name, tolerance=settings.tolerance)
+    report.data = getattr(forward, "no_gradient", ())
     arrays = [_to_float64(x) for x in inputs]
     names = _argument_names(forward, len(inputs))
 
@@ -203,7 +204,9 @@ def _compare_all(
 ) -> None:
     """Compare the gradient of every floating input, one after the other."""
     for i, (name, array) in enumerate(zip(names, arrays, strict=True)):
-        if is_floating(array):
+        if name in report.data:
+            report.notes.append(f"{name} is data: it gets no gradient")
+        elif is_floating(array):
             numeric, skipped = numerical_gradient(outputs, array, weights, settings.step)
             noise = rounding_noise(outputs, array, weights, settings.step)
             _compare(report, name, [grads[i] for grads in gradients], numeric, skipped, noise)

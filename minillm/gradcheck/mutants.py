@@ -714,3 +714,124 @@ def _(grad_out, saved):
     p, _, g = _attention_parts(grad_out, saved)
     right = ops.scaled_dot_product_attention_backward(grad_out, saved)
     return *right[:2], p @ g if p.shape[-1] == p.shape[-2] else right[2]
+
+
+# -------------------------------------------------------------- activations and selection
+
+# fmt: off
+altered("relu", "ignores_upstream", "grad_out is forgotten",
+        lambda grads, g, saved: (saved[0].astype(float),))
+altered("relu", "dropped_branch", "the gradient passes where x is negative",
+        lambda grads, g, saved: (g * ~saved[0],))
+altered("relu", "wrong_entries", "the gradient passes everywhere", lambda grads, g, saved: (g,))
+
+altered("sigmoid", "wrong_operand", "the square of s is forgotten: s instead of s (1 - s)",
+        lambda grads, g, saved: (g * saved[0],))
+altered("sigmoid", "wrong_operand", "1 - s^2, the slope of tanh",
+        lambda grads, g, saved: (g * (1 - saved[0] ** 2),))
+altered("sigmoid", "wrong_operand", "the slope is taken at the output instead of the input",
+        lambda grads, g, saved: (g * ops.sigmoid_forward(saved[0])[0]
+                                 * (1 - ops.sigmoid_forward(saved[0])[0]),))
+
+altered("silu", "missing_sum_term", "x s (1 - s) of the product rule is forgotten",
+        lambda grads, g, saved: (g * saved[1],))
+altered("silu", "missing_sum_term", "s of the product rule is forgotten",
+        lambda grads, g, saved: (g * saved[0] * saved[1] * (1 - saved[1]),))
+altered("silu", "wrong_operand", "s (1 - s), the slope of sigmoid alone",
+        lambda grads, g, saved: (g * saved[1] * (1 - saved[1]),))
+
+altered("maximum", "wrong_entries", "both operands get the whole gradient",
+        lambda grads, g, saved: (unbroadcast(g, saved[0].shape),
+                                 None if grads[1] is None else unbroadcast(g, saved[1].shape)))
+altered("maximum", "dropped_branch", "the smaller operand gets the gradient",
+        lambda grads, g, saved: (
+            unbroadcast(g * (saved[0] < saved[1]), saved[0].shape),
+            None if grads[1] is None else unbroadcast(g * (saved[1] < saved[0]), saved[1].shape)))
+altered("maximum", "zero_gradient", "the second operand gets nothing",
+        lambda grads, g, saved: (grads[0] * 0 if grads[1] is None else grads[0],
+                                 None if grads[1] is None else np.zeros_like(grads[1])))
+
+altered("where", "dropped_branch", "the branches are exchanged",
+        lambda grads, g, saved: ops.where_backward(g, (~saved[0], *saved[1:])))
+altered("where", "wrong_entries", "the condition is forgotten",
+        lambda grads, g, saved: tuple(unbroadcast(g, shape) for shape in saved[1:]))
+altered("where", "missing_broadcast_sum", "a broadcast branch is not summed",
+        lambda grads, g, saved: (g * saved[0], None if grads[1] is None else g * ~saved[0]))
+
+# ------------------------------------------------------------------------- further losses
+
+altered("binary_cross_entropy_with_logits", "missing_sum_term", "the target is not subtracted",
+        lambda grads, g, saved: ops.binary_cross_entropy_with_logits_backward(
+            g, (saved[0], np.zeros_like(saved[1]), saved[2])))
+altered("binary_cross_entropy_with_logits", "scaled", "the division by n of the mean is forgotten",
+        lambda grads, g, saved: (grads[0] * saved[0].size if saved[2] == "mean" else grads[0], None))
+altered("binary_cross_entropy_with_logits", "wrong_operand", "the logit stands where p belongs",
+        lambda grads, g, saved: (grads[0] / (ops.sigmoid_forward(saved[0])[0] - saved[1])
+                                 * (saved[0] - saved[1]), None))
+
+altered("mean_squared_error", "scaled", "the 2 of 2 (x - t) is forgotten",
+        lambda grads, g, saved: (grads[0] / 2, None))
+altered("mean_squared_error", "sign_flipped", "t - x instead of x - t",
+        lambda grads, g, saved: (-grads[0], None))
+altered("mean_squared_error", "scaled", "the division by n of the mean is forgotten",
+        lambda grads, g, saved: (grads[0] * saved[0].size if saved[1] == "mean" else grads[0], None))
+
+# ------------------------------------------------------------- rms norm and rotary positions
+
+altered("rms_norm", "missing_mean_term", "x_hat mean(g x_hat) of (1) is forgotten",
+        lambda grads, g, saved: (saved[1] * g * saved[2], grads[1]))
+altered("rms_norm", "missing_mean_term", "mean(g) is subtracted, as in layer norm",
+        lambda grads, g, saved: (grads[0] - saved[1] * _row_mean(g * saved[2]), grads[1]))
+altered("rms_norm", "wrong_operand", "r is forgotten",
+        lambda grads, g, saved: (grads[0] / saved[1], grads[1]))
+altered("rms_norm", "missing_sum_term", "grad_gamma is not multiplied by x_hat",
+        lambda grads, g, saved: (grads[0], g.sum(axis=(0, 1))))
+
+altered("rotary_embedding", "wrong_operand", "turned on by the angle instead of back",
+        lambda grads, g, saved: ops.rotary_embedding_backward(g, (saved[0], -saved[1], saved[2])))
+altered("rotary_embedding", "wrong_operand", "the other layout of the pairs is turned back",
+        lambda grads, g, saved: ops.rotary_embedding_backward(g, (*saved[:2], not saved[2])))
+altered("rotary_embedding", "dropped_branch", "only the cosine terms are there",
+        lambda grads, g, saved: ops.rotary_embedding_backward(
+            g, (saved[0], np.zeros_like(saved[1]), saved[2])))
+
+# ------------------------------------------------------------------------ recurrent networks
+
+
+def _changed_saved(operation: str, position: int, change: Callable) -> Callable:
+    """A change that runs the right backward on other saved values."""
+    right = getattr(ops, f"{operation}_backward")
+    return lambda grads, g, saved: right(
+        g, (*saved[:position], change(saved), *saved[position + 1:]))
+
+
+def _exchanged(position: int) -> Callable:
+    """Recurrent weights that are transposed block by block: W instead of W^T on the way back."""
+    def change(saved: tuple) -> Any:
+        weight = saved[position]
+        blocks = np.split(weight, weight.shape[1] // weight.shape[0], axis=1)
+        return np.concatenate([block.T for block in blocks], axis=1)
+    return change
+
+
+for _name, _weight_h, _last in (("rnn", 3, 1), ("gru", 4, 1), ("lstm", 5, 1)):
+    altered(_name, "dropped_branch", "nothing is sent back through time",
+            _changed_saved(_name, _weight_h, lambda saved, w=_weight_h: np.zeros_like(saved[w])))
+    altered(_name, "wrong_operand", "weight_h instead of its transpose on the way back",
+            _changed_saved(_name, _weight_h, _exchanged(_weight_h)))
+    altered(_name, "dropped_branch", "the gradient of the last state is forgotten",
+            lambda grads, g, saved, name=_name: getattr(ops, f"{name}_backward")(
+                (g[0], np.zeros_like(g[1]), *g[2:]), saved))
+altered("rnn", "scaled", "the gradients of the weights are averaged over time",
+        lambda grads, g, saved: (*grads[:2], grads[2] / len(saved[0]), *grads[3:]))
+altered("lstm", "dropped_branch", "the gradient of the last cell is forgotten",
+        lambda grads, g, saved: ops.lstm_backward((*g[:2], np.zeros_like(g[2])), saved))
+altered("lstm", "wrong_entries", "the columns are taken as i | f | o | g",
+        _changed_saved("lstm", 3, lambda saved: np.concatenate(
+            [*np.split(saved[3], 4, axis=2)[:2], *np.split(saved[3], 4, axis=2)[:1:-1]], axis=2)))
+altered("lstm", "scaled", "the gradients of the weights are averaged over time",
+        lambda grads, g, saved: (*grads[:3], grads[3] / len(saved[0]), *grads[4:]))
+altered("gru", "missing_sum_term", "the reset gate is forgotten on the way to weight_h",
+        lambda grads, g, saved: ops.gru_backward(g, (
+            *saved[:2], (np.ones_like(saved[2][0]), *saved[2][1:]), *saved[3:])))
+# fmt: on

@@ -95,6 +95,7 @@ class GradientReport:
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     tolerance: float = 1e-6
+    data: tuple[str, ...] = ()  # arguments that are declared to get no gradient, such as targets
 
     @property
     def passed(self) -> bool:

@@ -7,6 +7,14 @@ No Tensor, no state, no engine: each file can be read, called and checked alone.
 of forward before `*` are arrays and get gradients, those after it are options.
 """
 
+from .activations import (
+    relu_backward,
+    relu_forward,
+    sigmoid_backward,
+    sigmoid_forward,
+    silu_backward,
+    silu_forward,
+)
 from .arithmetic import (
     add_backward,
     add_forward,
@@ -56,6 +64,10 @@ from .gelu import (
     gelu_backward,
     gelu_forward,
 )
+from .gru import (
+    gru_backward,
+    gru_forward,
+)
 from .layer_norm import (
     layer_norm_backward,
     layer_norm_forward,
@@ -63,6 +75,16 @@ from .layer_norm import (
 from .linear import (
     linear_backward,
     linear_forward,
+)
+from .losses import (
+    binary_cross_entropy_with_logits_backward,
+    binary_cross_entropy_with_logits_forward,
+    mean_squared_error_backward,
+    mean_squared_error_forward,
+)
+from .lstm import (
+    lstm_backward,
+    lstm_forward,
 )
 from .matmul import (
     matmul_backward,
@@ -80,6 +102,25 @@ from .reductions import (
     mean_forward,
     sum_backward,
     sum_forward,
+)
+from .rms_norm import (
+    rms_norm_backward,
+    rms_norm_forward,
+)
+from .rnn import (
+    rnn_backward,
+    rnn_forward,
+)
+from .rotary_embedding import (
+    rotary_embedding_backward,
+    rotary_embedding_forward,
+    rotary_tables,
+)
+from .selection import (
+    maximum_backward,
+    maximum_forward,
+    where_backward,
+    where_forward,
 )
 from .shaping import (
     concatenate_backward,
@@ -104,6 +145,8 @@ __all__ = [
     "add_backward",
     "add_forward",
     "attention_probabilities",
+    "binary_cross_entropy_with_logits_backward",
+    "binary_cross_entropy_with_logits_forward",
     "concatenate_backward",
     "concatenate_forward",
     "cross_entropy_backward",
@@ -122,6 +165,8 @@ __all__ = [
     "gelu_forward",
     "getitem_backward",
     "getitem_forward",
+    "gru_backward",
+    "gru_forward",
     "layer_norm_backward",
     "layer_norm_forward",
     "linear_backward",
@@ -130,12 +175,18 @@ __all__ = [
     "log_forward",
     "log_softmax_backward",
     "log_softmax_forward",
+    "lstm_backward",
+    "lstm_forward",
     "matmul_backward",
     "matmul_forward",
     "max_backward",
     "max_forward",
+    "maximum_backward",
+    "maximum_forward",
     "mean_backward",
     "mean_forward",
+    "mean_squared_error_backward",
+    "mean_squared_error_forward",
     "multiply_backward",
     "multiply_forward",
     "negative_backward",
@@ -144,10 +195,23 @@ __all__ = [
     "positional_encoding_forward",
     "power_backward",
     "power_forward",
+    "relu_backward",
+    "relu_forward",
     "reshape_backward",
     "reshape_forward",
+    "rms_norm_backward",
+    "rms_norm_forward",
+    "rnn_backward",
+    "rnn_forward",
+    "rotary_embedding_backward",
+    "rotary_embedding_forward",
+    "rotary_tables",
     "scaled_dot_product_attention_backward",
     "scaled_dot_product_attention_forward",
+    "sigmoid_backward",
+    "sigmoid_forward",
+    "silu_backward",
+    "silu_forward",
     "sinusoidal_table",
     "softmax_backward",
     "softmax_forward",
@@ -163,4 +227,6 @@ __all__ = [
     "tanh_forward",
     "transpose_backward",
     "transpose_forward",
+    "where_backward",
+    "where_forward",
 ]

@@ -4,6 +4,7 @@ A check that passes costs about a microsecond; a wrong shape or dtype that slips
 student an evening.
 """
 
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any
 
@@ -164,3 +165,13 @@ def unknown_option(operation: str, name: str, known: Any) -> TypeError:
             f"where 1 means visible, write {right}={name} == 1"
         )
     return TypeError(f"{operation}: unknown option {name!r}; it takes {', '.join(known)}")
+
+
+def gets_no_gradient(*names: str) -> Callable:
+    """Mark array arguments of a forward as data, such as targets: their gradient is always None."""
+
+    def mark(forward: Any) -> Any:
+        forward.no_gradient = names
+        return forward
+
+    return mark
