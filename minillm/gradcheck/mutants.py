@@ -828,7 +828,7 @@ altered("lstm", "dropped_branch", "the gradient of the last cell is forgotten",
         lambda grads, g, saved: ops.lstm_backward((*g[:2], np.zeros_like(g[2])), saved))
 altered("lstm", "wrong_entries", "the columns are taken as i | f | o | g",
         _changed_saved("lstm", 3, lambda saved: np.concatenate(
-            [*np.split(saved[3], 4, axis=2)[:2], *np.split(saved[3], 4, axis=2)[:1:-1]], axis=2)))
+            [*np.split(saved[3], 4, axis=1)[:2], *np.split(saved[3], 4, axis=1)[:1:-1]], axis=1)))
 altered("lstm", "scaled", "the gradients of the weights are averaged over time",
         lambda grads, g, saved: (*grads[:3], grads[3] / len(saved[0]), *grads[4:]))
 altered("gru", "missing_sum_term", "the reset gate is forgotten on the way to weight_h",

@@ -24,7 +24,7 @@ Check: tests/ops/test_cross_entropy.py
 
 import warnings
 
-from ..backend import array_module
+from ..backend import array_module, beside
 from .checks import require_floating, require_ids
 
 
@@ -42,17 +42,18 @@ def cross_entropy_forward(
              first target outside 0 … V - 1; TypeError for wrong dtypes
 
     If every target is ignored the loss is 0, with zero gradients and a warning.
+    Targets may stay on the host while logits are on a device: there they are checked without waiting.
 
     >>> import numpy as np
     >>> logits = np.log(np.array([[0.5, 0.25, 0.25]]))
     >>> float(cross_entropy_forward(logits, np.array([0]))[0].round(4))
     0.6931
     """
-    xp = array_module(logits, targets, weight)
+    xp = array_module(logits, weight)
     _check(logits, targets, ignore_index, label_smoothing, weight, reduction)
     V = logits.shape[-1]
     z = logits.reshape(-1, V)  # (N, V)
-    y = targets.reshape(-1)  # (N,)
+    y = beside(targets.reshape(-1), logits)  # (N,)
     kept = y != ignore_index  # (N,)
     y = xp.where(kept, y, 0)
     rows = xp.arange(len(y))
@@ -76,13 +77,10 @@ def cross_entropy_forward(
         loss += xp.where(kept, (s / V) * (w_sum * lse + smooth), 0)
     denominator = None
     if reduction == "mean":
+        if not (targets != ignore_index).any():  # asked where the targets are
+            warnings.warn("cross_entropy: every target is ignored: the loss is 0", stacklevel=3)
         denominator = w_y.sum()
-        if not denominator:
-            warnings.warn(
-                "cross_entropy: every target is ignored: the loss is 0",
-                stacklevel=3,
-            )
-            denominator = xp.ones_like(denominator)
+        denominator = xp.where(denominator == 0, 1, denominator)
         loss = loss.sum() / denominator
     elif reduction == "sum":
         loss = loss.sum()

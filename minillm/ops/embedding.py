@@ -16,7 +16,7 @@ only the last of them: NumPy reads all old values before it writes any new one.
 Check: tests/ops/test_embedding.py
 """
 
-from ..backend import array_module, scatter_add
+from ..backend import array_module, beside, scatter_add
 from .checks import require_floating, require_ids
 from .rows import as_rows
 
@@ -31,6 +31,7 @@ def embedding_forward(ids, weight, *, padding_idx=None):
              TypeError if ids are not integers; ValueError if weight is not (V, C)
 
     padding_idx names a row that gets no gradient; None for no such row.
+    ids may stay on the host while weight is on a device: there they are checked without waiting.
 
     >>> import numpy as np
     >>> embedding_forward(np.array([1, 1, 0]), np.array([[0.0, 1.0], [2.0, 3.0]]))[0]
@@ -38,7 +39,7 @@ def embedding_forward(ids, weight, *, padding_idx=None):
            [2., 3.],
            [0., 1.]])
     """
-    xp = array_module(ids, weight)
+    xp = array_module(weight)
     require_floating("embedding", weight=weight)
     if weight.ndim != 2:
         raise ValueError(f"embedding: weight must be (V, C), got shape {weight.shape}")
@@ -48,7 +49,7 @@ def embedding_forward(ids, weight, *, padding_idx=None):
         if not -V <= padding_idx < V:
             raise ValueError(f"embedding: padding_idx {padding_idx} is outside 0 … {V - 1}")
         padding_idx %= V
-    out = xp.take(weight, ids, axis=0)  # (..., C)
+    out = xp.take(weight, beside(ids, weight), axis=0)  # (..., C)
     return out, (ids, weight.shape, weight.dtype, padding_idx)
 
 
