@@ -61,10 +61,13 @@ def differentiable(forward, backward, *, outputs=1):
     def operation(*inputs, **options):
         if options or len(inputs) != plain:
             inputs, options = op.bind(inputs, options)
-        edges = tuple([x._edge() if isinstance(x, Tensor) else None for x in inputs])
+        edges, values = [], []
+        for x in inputs:
+            is_tensor = isinstance(x, Tensor)
+            edges.append(x._made_by or x._edge() if is_tensor else None)
+            values.append(x.data if is_tensor else unwrap(x))
         if op.no_gradient:
             op.refuse_gradients(edges)
-        values = tuple([unwrap(x) for x in inputs])
         out, saved = forward(*values, **options)
         tensors = (Tensor(out),) if outputs == 1 else tuple(map(Tensor, out))
         recording = _recording and any(edges)

@@ -192,6 +192,17 @@ def to_device(array: Any, device: "str | Device | None") -> Any:
     return (device if isinstance(device, Device) else Device(device)).put(array)
 
 
+def beside(array: Any, other: Any) -> Any:
+    """The array where `other` lives: a host array is carried to a device, nothing is carried back.
+
+    Raises   TypeError if array lives on a device and other does not
+    """
+    if isinstance(array, np.ndarray):
+        return array_module(other).asarray(array)
+    array_module(array, other)
+    return array
+
+
 def to_numpy(array: Any) -> np.ndarray:
     """The array as a NumPy array on the host: the one door out (waits for the device)."""
     return array.get() if hasattr(array, "get") else np.asarray(array)
@@ -213,15 +224,18 @@ def scatter_add(target: Any, index: Any, values: Any) -> None:
     `add.reduceat` sums every run.  It also adds in a fixed order, which atomic additions on a
     GPU do not.
 
+    An index on the host is sorted there: on a device, counting the runs makes the host wait.
+
     Shapes   target (V, ...) changed in place; index (N,) integers in [0, V); values (N, ...)
     """
     if len(index) == 0:
         return
-    xp = array_module(target, index, values)
-    order = xp.argsort(index, kind="stable")  # (N,)
+    xp, on = array_module(target, values), array_module(index)
+    order = on.argsort(index, kind="stable")  # (N,)
     ordered = index[order]
-    starts = xp.flatnonzero(xp.concatenate([xp.ones(1, dtype=bool), ordered[1:] != ordered[:-1]]))
-    target[ordered[starts]] += xp.add.reduceat(values[order], starts, axis=0)
+    starts = on.flatnonzero(on.concatenate([on.ones(1, dtype=bool), ordered[1:] != ordered[:-1]]))
+    rows, order, starts = (beside(a, target) for a in (ordered[starts], order, starts))
+    target[rows] += xp.add.reduceat(values[order], starts, axis=0)
 
 
 # ------------------------------------------------------------------------------ randomness

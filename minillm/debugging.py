@@ -53,7 +53,7 @@ def fingerprint(array: Any) -> int:
     return zlib.crc32(np.ascontiguousarray(to_numpy(array)).reshape(-1).view(np.uint8))
 
 
-def watch_forward(node: Any, values: tuple, outs: tuple) -> None:
+def watch_forward(node: Any, values: list, outs: tuple) -> None:
     """Remember who called and what was saved, and stop at the first NaN or Inf."""
     node.path = module_path(module_stack)
     for i, out in enumerate(outs):

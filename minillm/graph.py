@@ -45,10 +45,10 @@ def backpropagate(root, number, grad):
     grads = {(root, number): grad}
     owned = set()  # edges whose sum was allocated here
     for node in _consumers_first(root):
-        grad_out = tuple([grads.pop((node, i), None) for i in range(len(node.outputs))])
         if node.op is None:
-            _add_to_leaf(node.leaf(), grad_out[0], (node, 0) in owned)
+            _add_to_leaf(node.leaf(), grads.pop((node, 0)), (node, 0) in owned)
             continue
+        grad_out = tuple([grads.pop((node, i), None) for i in range(len(node.outputs))])
         for edge, grad_in in zip(node.edges, _run_backward(node, grad_out), strict=True):
             if edge is None:
                 continue
@@ -84,12 +84,13 @@ def _run_backward(node, grad_out):
             f"{node}: this graph was differentiated before and its saved arrays are freed: "
             "add the losses first and call backward() once, or compute the loss again"
         )
-    xp = array_module(*grad_out)
-    pairs = zip(grad_out, node.outputs, strict=True)  # an output that nobody used has gradient 0
-    grad_out = tuple([xp.zeros(s, dtype=d) if g is None else g for g, (s, d) in pairs])
+    if node.op.outputs != 1 and any(g is None for g in grad_out):
+        xp = array_module(*grad_out)  # an output that nobody used has gradient 0
+        pairs = zip(grad_out, node.outputs, strict=True)
+        grad_out = tuple([xp.zeros(s, dtype=d) if g is None else g for g, (s, d) in pairs])
     if node.prints is not None:
         debugging.compare_prints(node)
-    wanted = [e and e[0].outputs[e[1]] for e in node.edges]
+    wanted = [None if e is None else e[0].outputs[e[1]] for e in node.edges]
     grad = grad_out[0] if node.op.outputs == 1 else grad_out
     grads = node.op.pull_back(grad, node.saved, wanted, node)
     if debugging.debugging:

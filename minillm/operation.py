@@ -64,7 +64,7 @@ class Operation:
             if hasattr(value, "requires_grad"):  # a Tensor
                 raise TypeError(f"{self.name}: {name} is an option: pass its array, {name}.data")
 
-    def refuse_gradients(self, edges: tuple) -> None:
+    def refuse_gradients(self, edges: list) -> None:
         """Raise if a gradient is wanted for an argument that gets none, such as a target."""
         for i in self.no_gradient:
             if edges[i] is not None:
@@ -77,21 +77,23 @@ class Operation:
         wanted   for each input the (shape, dtype) its gradient must have; None where none is needed
         Raises   ValueError that names the operation (`who`), the argument and both shapes
         """
-        needs = {"needs": tuple([w is not None for w in wanted])} if self.takes_needs else {}
-        grads = self.backward(grad_out, saved, **needs)
-        if not isinstance(grads, tuple) or len(grads) != len(wanted):
+        if self.takes_needs:
+            needs = tuple([w is not None for w in wanted])
+            grads = self.backward(grad_out, saved, needs=needs)
+        else:
+            grads = self.backward(grad_out, saved)
+        if type(grads) is not tuple or len(grads) != len(wanted):
             found = f"{len(grads)} gradients" if isinstance(grads, tuple) else type(grads).__name__
             raise ValueError(f"{who}: backward must return {len(wanted)} gradients, got {found}")
-        for i, (grad, expected) in enumerate(zip(grads, wanted, strict=True)):
-            if expected is None:
+        for grad, expected in zip(grads, wanted, strict=True):
+            if expected is None or (grad is not None and (grad.shape, grad.dtype) == expected):
                 continue
+            i = next(i for i, g in enumerate(grads) if g is grad and wanted[i] is expected)
+            found = "None" if grad is None else f"{grad.shape} {grad.dtype}"
             shape, dtype = expected
-            if grad is None or grad.shape != shape or grad.dtype != dtype:
-                found = "None" if grad is None else f"{grad.shape} {grad.dtype}"
-                raise ValueError(
-                    f"{who}: the gradient of {self.argument(i)} must be {shape} {dtype}, "
-                    f"got {found}"
-                )
+            raise ValueError(
+                f"{who}: the gradient of {self.argument(i)} must be {shape} {dtype}, got {found}"
+            )
         return grads
 
     def argument(self, i: int) -> str:

@@ -24,6 +24,8 @@ from .checks import match_dtypes, require_broadcastable
 
 def _prepare(operation, a, b):
     """Both operands with matching dtypes and shapes that broadcast."""
+    if type(b) is float or type(a) is float:  # a number fits anything
+        return a, b
     array_module(a, b)  # raises if one is on the host and one on a device
     require_broadcastable(operation, a, b)
     return match_dtypes(operation, a, b)

@@ -13,7 +13,8 @@ FLOATING = "f"  # the dtype.kind of float16, float32 and float64
 
 def is_floating(x: Any) -> bool:
     """True for arrays with a floating dtype: the only ones that can carry a gradient."""
-    return getattr(getattr(x, "dtype", None), "kind", None) == FLOATING
+    dtype = getattr(x, "dtype", None)
+    return dtype is not None and dtype.kind == FLOATING
 
 
 def require_floating(operation: str, **arrays: Any) -> None:
