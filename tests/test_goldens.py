@@ -27,7 +27,41 @@ def smoothed(g, **options):
     return F.cross_entropy(g["logits"], g["targets"].data, weight=weight, **options)
 
 
+def recurrent(function, g, states, both_biases=False):
+    """One recurrent layer, its outputs side by side."""
+    start = [g[name] for name in ("h0", "c0")[:states]]
+    biases = [g["bias_x"], g["bias_h"]] if both_biases else [g["bias_x"] + g["bias_h"]]
+    h, *last = function(g["x"], *start, g["weight_x"], g["weight_h"], *biases)
+    return F.concatenate(h.reshape(h.shape[0], -1), *last, axis=1)
+
+
 CALLS = {
+    "add": lambda g: g["a"] + g["b"],
+    "subtract": lambda g: g["a"] - g["b"],
+    "multiply": lambda g: g["a"] * g["b"],
+    "divide": lambda g: g["a"] / (g["b"] * g["b"] + 1.0),
+    "maximum": lambda g: F.maximum(g["a"], g["b"]),
+    "where": lambda g: F.where(g["a"], g["b"], condition=g["condition"].data),
+    "negative": lambda g: -g["x"],
+    "power": lambda g: g["x"] ** 2.7,
+    "log": lambda g: F.log(g["x"]),
+    "sqrt": lambda g: F.sqrt(g["x"]),
+    "sum": lambda g: g["x"].sum((0, 2)),
+    "mean": lambda g: g["x"].mean(1, keepdims=True),
+    "max": lambda g: g["x"].max(2),
+    "reshape": lambda g: g["x"].reshape(5, 6),
+    "transpose": lambda g: g["x"].transpose(1, 2, 0),
+    "getitem": lambda g: g["x"][np.array([1, 0, 1]), 1:, ::2],
+    "concatenate": lambda g: F.concatenate(g["x"], g["x"][:, :1], axis=1),
+    "matmul": lambda g: g["a"] @ g["b"],
+    "relu": lambda g: F.relu(g["x"]),
+    "sigmoid": lambda g: F.sigmoid(g["x"]),
+    "silu": lambda g: F.silu(g["x"]),
+    "rms_norm": lambda g: F.rms_norm(g["x"], g["gamma"], eps=0.5),
+    "rotary_embedding": lambda g: F.rotary_embedding(g["x"], cos=g["cos"].data, sin=g["sin"].data),
+    "rnn": lambda g: recurrent(F.rnn, g, 1),
+    "gru": lambda g: recurrent(F.gru, g, 1, both_biases=True),
+    "lstm": lambda g: recurrent(F.lstm, g, 2),
     "gelu_none": lambda g: F.gelu(g["x"]),
     "gelu_tanh": lambda g: F.gelu(g["x"], approximate="tanh"),
     "erf": lambda g: F.erf(g["x"]),
@@ -57,6 +91,14 @@ CALLS = {
     "attention_visible": lambda g: attention(g, visible=g["visible"].data),
     "attention_grouped": lambda g: attention(g, scale=0.7),
 }
+
+for _reduction in ("mean", "sum", "none"):
+    CALLS[f"binary_cross_entropy_{_reduction}"] = lambda g, r=_reduction: (
+        F.binary_cross_entropy_with_logits(g["x"], g["target"], reduction=r)
+    )
+    CALLS[f"mean_squared_error_{_reduction}"] = lambda g, r=_reduction: F.mean_squared_error(
+        g["x"], g["target"], reduction=r
+    )
 
 
 def test_every_golden_operation_is_compared():

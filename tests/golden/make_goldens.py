@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.numpy import save_file
 from transformers import GPT2Config, GPT2LMHeadModel
+from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 FOLDER = Path(__file__).parent
 SEED = 20240607
@@ -68,7 +69,82 @@ def operations():
     )  # fmt: skip
     cross_entropies(out, rng)
     attentions(out, rng)
+    plain(out, rng)
+    losses_and_norms(out, rng)
+    recurrent(out, rng)
     return out
+
+
+def plain(out, rng):
+    """Arithmetic, products, reductions, shaping and selection."""
+    a, b = draw(rng, 2, 1, 5), draw(rng, 3, 1)
+    positive = torch.tensor(rng.uniform(0.5, 2.0, (2, 3, 5)), requires_grad=True)
+    condition = torch.tensor(rng.random((2, 3, 5)) < 0.6)
+    for name, result in {
+        "add": a + b,
+        "subtract": a - b,
+        "multiply": a * b,
+        "divide": a / (b * b + 1),
+        "maximum": torch.maximum(a, b),
+        "where": torch.where(condition, a, b),
+    }.items():
+        record(out, name, {"a": a, "b": b, "condition": condition}, result, rng)
+    for name, result in {
+        "negative": -positive,
+        "power": positive**2.7,
+        "log": torch.log(positive),
+        "sqrt": torch.sqrt(positive),
+        "sum": positive.sum((0, 2)),
+        "mean": positive.mean(1, keepdim=True),
+        "max": positive.amax(2),
+        "reshape": positive.reshape(5, 6),
+        "transpose": positive.permute(1, 2, 0),
+        "getitem": positive[torch.tensor([1, 0, 1]), 1:, ::2],
+        "concatenate": torch.cat([positive, positive[:, :1]], dim=1),
+    }.items():
+        record(out, name, {"x": positive}, result, rng)
+    m, n = draw(rng, 2, 1, 3, 5), draw(rng, 7, 5, 2)
+    record(out, "matmul", {"a": m, "b": n}, m @ n, rng)
+    x = draw(rng, 3, 7)
+    for name, function in {"relu": F.relu, "sigmoid": torch.sigmoid, "silu": F.silu}.items():
+        record(out, name, {"x": x}, function(x), rng)
+
+
+def losses_and_norms(out, rng):
+    x, truth = draw(rng, 3, 7), torch.tensor(rng.random((3, 7)))
+    gamma = draw(rng, 7)
+    for reduction in ("mean", "sum", "none"):
+        inputs = {"x": x, "target": truth}
+        result = F.binary_cross_entropy_with_logits(x, truth, reduction=reduction)
+        record(out, f"binary_cross_entropy_{reduction}", inputs, result, rng)
+        result = F.mse_loss(x, truth, reduction=reduction)
+        record(out, f"mean_squared_error_{reduction}", inputs, result, rng)
+    result = F.rms_norm(x, (7,), gamma, eps=0.5)
+    record(out, "rms_norm", {"x": x, "gamma": gamma}, result, rng)
+    q = draw(rng, 2, 3, 5, 6)
+    angles = torch.tensor(rng.uniform(0, 6, (5, 3)))
+    twice = torch.cat([angles, angles], dim=-1)[None]
+    rotated, _ = apply_rotary_pos_emb(q, q, twice.cos(), twice.sin())
+    inputs = {"x": q, "cos": angles.cos(), "sin": angles.sin()}
+    record(out, "rotary_embedding", inputs, rotated, rng)
+
+
+def recurrent(out, rng):
+    """One layer each; PyTorch's weights are (gates H, C), ours (C, gates H)."""
+    B, T, C, H = 2, 5, 3, 7
+    for name, gates, states in (("rnn", 1, 1), ("gru", 3, 1), ("lstm", 4, 2)):
+        inputs = {"x": draw(rng, B, T, C)}
+        for state in ("h0", "c0")[:states]:
+            inputs[state] = draw(rng, B, H)
+        inputs["weight_x"], inputs["weight_h"] = draw(rng, C, gates * H), draw(rng, H, gates * H)
+        inputs["bias_x"], inputs["bias_h"] = draw(rng, gates * H), draw(rng, gates * H)
+        flat = [inputs["weight_x"].T, inputs["weight_h"].T, inputs["bias_x"], inputs["bias_h"]]
+        start = tuple(inputs[state][None] for state in ("h0", "c0")[:states])
+        function = {"rnn": torch.rnn_tanh, "gru": torch.gru, "lstm": torch.lstm}[name]
+        start = start if name == "lstm" else start[0]
+        h, *last = function(inputs["x"], start, flat, True, 1, 0.0, False, False, True)
+        whole = torch.cat([h.reshape(B, -1), *(s[0] for s in last)], dim=1)
+        record(out, name, inputs, whole, rng)
 
 
 def cross_entropies(out, rng):
