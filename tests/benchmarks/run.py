@@ -2,9 +2,10 @@
 
 Each measurement is a process of its own, because two linear algebra libraries in one process slow
 each other down; the peers take turns, because the speed of a machine drifts; of all rounds the median
-counts.  Example:
+counts.  Examples:
 
-    python tests/benchmarks/run.py --rounds 7
+    python tests/benchmarks/run.py
+    python tests/benchmarks/run.py lstm encoder --rounds 3
 """
 
 import argparse
@@ -18,47 +19,71 @@ from pathlib import Path
 from tqdm import tqdm
 
 FOLDER = Path(__file__).parent
-PEERS = {"minillm": "gpt_minillm.py", "torch": "gpt_torch.py"}
+PEERS = {"minillm": "with_minillm.py", "torch": "with_torch.py"}
+WORKLOADS = {
+    "gpt": "GPT: block 64, batch 12, 4 layers, 4 heads, width 128, no biases",
+    "lstm": "LSTM classifier: 1000 words, width 50, hidden 128, batch 32 x 50",
+    "encoder": "Encoder LM: 10,000 words, width 512, 8 heads, 2048, 6 layers, batch 4 x 64",
+}
 
 
-def measure(script):
+def measure(peer, workload):
     """One process, one JSON line."""
-    command = [sys.executable, str(FOLDER / script)]
+    command = [sys.executable, str(FOLDER / PEERS[peer]), workload]
     result = subprocess.run(command, capture_output=True, text=True)
     if result.returncode:
-        raise SystemExit(f"{script} failed:\n{result.stderr}")
+        raise SystemExit(f"{' '.join(command)} failed:\n{result.stderr}")
     return json.loads(result.stdout.splitlines()[-1])
+
+
+def compare(workload, rounds):
+    """Run both peers in turn and print a table row."""
+    runs = {peer: [] for peer in PEERS}
+    jobs = [peer for _ in range(rounds) for peer in PEERS]
+    for peer in tqdm(jobs, desc=workload, unit="process", leave=False, file=sys.stderr):
+        runs[peer].append(measure(peer, workload))
+    middle = {
+        peer: {key: statistics.median(run[key] for run in results) for key in ("ms", "rss_mb")}
+        for peer, results in runs.items()
+    }
+    ours, theirs = middle["minillm"], middle["torch"]
+    pairs = [a["ms"] / b["ms"] for a, b in zip(runs["minillm"], runs["torch"], strict=True)]
+    print(f"\n{WORKLOADS[workload]}")
+    print(f"  {'':16} {'ms per step':>12} {'peak MB':>9}")
+    print(f"  {'minillm':16} {ours['ms']:12.1f} {ours['rss_mb']:9.0f}")
+    print(f"  {'PyTorch eager':16} {theirs['ms']:12.1f} {theirs['rss_mb']:9.0f}")
+    print(f"  {'ratio':16} {statistics.median(pairs):12.2f} {ours['rss_mb'] / theirs['rss_mb']:9.2f}"
+          f"   (pairs from {min(pairs):.2f} to {max(pairs):.2f})")  # fmt: skip
+    if "gemm_ms" in runs["minillm"][0]:
+        gemm = statistics.median(run["gemm_ms"] for run in runs["minillm"])
+        print(
+            f"  {'products alone':16} {gemm:12.1f}             minillm: {ours['ms'] / gemm:.2f} x that"
+        )
+    return runs
 
 
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    parser.add_argument("workloads", nargs="*", metavar="workload",
+                        help=f"{', '.join(WORKLOADS)}; all by default")  # fmt: skip
     parser.add_argument("--rounds", type=int, default=7, help="processes of each peer")
-    rounds = parser.parse_args().rounds
-    runs = {peer: [] for peer in PEERS}
-    jobs = [peer for _ in range(rounds) for peer in PEERS]
-    for peer in tqdm(jobs, desc="GPT training step", unit="process"):
-        runs[peer].append(measure(PEERS[peer]))
-    median = {
-        peer: {key: statistics.median(run[key] for run in results) for key in ("ms", "rss_mb")}
-        for peer, results in runs.items()
-    }
-    gemm = statistics.median(run["gemm_ms"] for run in runs["minillm"])
-    ours, theirs = median["minillm"], median["torch"]
-    pairs = [a["ms"] / b["ms"] for a, b in zip(runs["minillm"], runs["torch"], strict=True)]
+    arguments = parser.parse_args()
+    unknown = set(arguments.workloads) - set(WORKLOADS)
+    if unknown:
+        parser.error(
+            f"there is no workload {', '.join(unknown)}: choose from {', '.join(WORKLOADS)}"
+        )
+    print(f"medians of {arguments.rounds} processes each, alternated")
+    for workload in arguments.workloads or WORKLOADS:
+        runs = compare(workload, arguments.rounds)
+    engine = measure("minillm", "engine")
     print(
-        f"\n{platform.machine()}, Python {platform.python_version()}; "
-        f"{runs['minillm'][0]['versions']}; {runs['torch'][0]['versions']}\n"
-        f"GPT training step: block 64, batch 12, 4 layers, 4 heads, width 128, no biases\n"
-        f"medians of {rounds} processes each, alternated; each the median of 40 steps\n\n"
-        f"  {'':24} {'ms per step':>12} {'peak MB':>9}\n"
-        f"  {'minillm':24} {ours['ms']:12.1f} {ours['rss_mb']:9.0f}\n"
-        f"  {'PyTorch eager':24} {theirs['ms']:12.1f} {theirs['rss_mb']:9.0f}\n"
-        f"  {'its matrix products alone':24} {gemm:11.1f}\n\n"
-        f"  minillm / PyTorch      {statistics.median(pairs):5.2f}   "
-        f"(pairs from {min(pairs):.2f} to {max(pairs):.2f})\n"
-        f"  minillm / products     {ours['ms'] / gemm:5.2f}"
+        f"\nengine: {engine['node_us']:.1f} microseconds per node, forward and backward\n"
+        f"gradient check of every operation: {engine['gradcheck_s']:.1f} s\n\n"
+        f"{platform.machine()}, Python {platform.python_version()}; {engine['versions']}; "
+        f"{runs['torch'][0]['versions']}"
     )
 
 
