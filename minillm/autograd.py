@@ -189,6 +189,10 @@ class Tensor:
         moved = to_device(self.data, target) if Device.names(target) else self.data.astype(target)
         return Tensor(moved, self.requires_grad)
 
+    def __deepcopy__(self, memo):
+        memo[id(self)] = result = type(self)(self.data.copy(), self.requires_grad)
+        return result  # a leaf of its own, without history or gradient
+
     def __repr__(self):
         grad = ", requires_grad=True)" if self.requires_grad else ")"
         return "Tensor" + repr(to_numpy(self.data)).removeprefix("array")[:-1] + grad

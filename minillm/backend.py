@@ -6,7 +6,10 @@ The data decides.  Every function that calls the array library begins with
 
 and then writes `xp.exp(x)`, so the same line runs on both.  This is the only file of the
 library that may import CuPy, and the only place where arrays cross between host and device:
-`to_device` is the door in, `to_numpy` the door out.
+`to_device` and `beside` are the doors in, `to_numpy` is the door out.
+
+Reading a number back makes the host wait until the device has done all its work.  So ids, labels and
+lengths stay on the host until the operation that reads them has checked them there.
 
 Random numbers are drawn on the host, from a `numpy.random.Generator`, and then carried to the
 device: NumPy and CuPy give different streams for the same seed, and a seed should mean the same
@@ -188,7 +191,7 @@ class Device:
 
 
 def to_device(array: Any, device: "str | Device | None") -> Any:
-    """The array on the given device: the one door in."""
+    """The array on the given device: the door in."""
     return (device if isinstance(device, Device) else Device(device)).put(array)
 
 

@@ -1,5 +1,6 @@
 """The engine: recording, the chain rule, ownership of gradients, and what its errors say."""
 
+import copy
 import gc
 import tracemalloc
 
@@ -72,6 +73,15 @@ def test_shared_weights_collect_both_gradients():
     ones = np.ones((2, 3))
     expected = x.data.T @ (ones @ w.data.T) + (x.data @ w.data).T @ ones
     np.testing.assert_allclose(w.grad, expected, rtol=1e-12)
+
+
+def test_a_deep_copy_is_a_leaf_of_its_own():
+    x = leaf(3)
+    (x * 2.0).sum().backward()
+    twin = copy.deepcopy(x)
+    (twin * 3.0).sum().backward()
+    assert x.grad.tolist() == [2.0] * 3
+    assert twin.grad.tolist() == [3.0] * 3
 
 
 def test_no_grad_records_nothing():

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import no_grad, unwrap
-from ..backend import array_module, to_numpy
+from ..backend import to_numpy
 from ..nn import evaluating
 from .sampling import next_token
 
@@ -27,7 +27,7 @@ def generate(
 ) -> np.ndarray:
     """Continue each prompt of a batch.
 
-    model            called as model(ids); gives an output with .logits (B, T, V)
+    model            called as model(ids), ids on the host; gives an output with .logits (B, T, V)
     input_ids        (B, T) prompts of equal length; one prompt (T,) is a batch of one
     max_length       length of the result, prompt included; or max_new_tokens without it
     do_sample        draw tokens at random; the most probable one every time by default
@@ -61,11 +61,10 @@ def generate(
             "fewer, or pass sliding_window=True to let it see only the last ones"
         )
     finished = np.zeros(len(ids), dtype=bool)
-    xp = array_module(*(p.data for p in getattr(model, "parameters", tuple)()))
     with no_grad(), evaluating(model):
         while ids.shape[1] < total and not finished.all():
             seen = ids if window is None else ids[:, -window:]
-            logits = model(xp.asarray(seen)).logits.data[:, -1]  # (B, V)
+            logits = model(seen).logits.data[:, -1]  # (B, V)
             new = next_token(
                 logits, do_sample=do_sample, temperature=temperature, top_k=top_k, rng=rng
             )

@@ -19,7 +19,7 @@ import numpy as np
 from .. import functional as F
 from .. import ops
 from ..autograd import Tensor
-from ..backend import array_module, default_generator
+from ..backend import beside, default_generator
 from ..generation import GenerationMixin
 from ..nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList
 from .inputs import as_ids, key_mask
@@ -167,9 +167,11 @@ class GPT2Model(Module):
                 "cut them, or generate with sliding_window=True"
             )
         if attention_mask is None:
-            visible, positions = None, array_module(input_ids).arange(T)
+            visible, positions = None, np.arange(T)
         else:
-            visible, positions = key_mask("GPT2", attention_mask, input_ids)
+            visible, positions = key_mask(
+                "GPT2", attention_mask, input_ids, like=self.wpe.weight.data
+            )
         x = self.drop(self.wte(input_ids) + self.wpe(positions))  # (B, T, C)
         states, attentions = [], []
         block: Any
@@ -222,7 +224,7 @@ class GPT2LMHeadModel(GenerationMixin, PretrainedMixin, Module):
         for name, p in self.named_parameters():
             if p.ndim == 2:
                 scale = std / math.sqrt(2 * self.config.n_layer) if "c_proj" in name else std
-                p.data[...] = rng.normal(0.0, scale, p.shape)
+                p.data[...] = beside(rng.normal(0.0, scale, p.shape), p.data)
             elif name.endswith("bias"):
                 p.data[...] = 0
             else:
@@ -244,7 +246,7 @@ class GPT2LMHeadModel(GenerationMixin, PretrainedMixin, Module):
                          position t predicts label t + 1; -100 is ignored
         attention_mask   (B, T) 1 for tokens, 0 for padding
         """
-        ids = as_ids("GPT2", "input_ids", input_ids, self.transformer.wte.weight.data)
+        ids = as_ids("GPT2", "input_ids", input_ids)
         x, states, attentions = self.transformer(
             ids, attention_mask, output_hidden_states, output_attentions
         )
@@ -254,7 +256,7 @@ class GPT2LMHeadModel(GenerationMixin, PretrainedMixin, Module):
             logits = self.lm_head(x)
         loss = num_targets = None
         if labels is not None:
-            targets = as_ids("GPT2", "labels", labels, ids)
+            targets = as_ids("GPT2", "labels", labels)
             if targets.shape != ids.shape or ids.shape[1] < 2:
                 raise ValueError(
                     f"GPT2: labels {targets.shape} must have the shape of input_ids {ids.shape} "

@@ -3,17 +3,18 @@
 from typing import Any
 
 from ..autograd import Tensor, unwrap
-from ..backend import array_module
+from ..backend import array_module, beside, is_array
 
 
-def as_ids(model: str, name: str, ids: Any, like: Any) -> Any:
-    """Token ids as an integer array (B, T) on the device of the array `like`.
+def as_ids(model: str, name: str, ids: Any) -> Any:
+    """Token ids as an integer array (B, T), left where they are.
 
-    One sequence (T,) becomes a batch of one.
+    One sequence (T,) becomes a batch of one.  Ids on the host are best also for a model on a device:
+    there they are checked without waiting, and the operation that reads them carries them over.
 
     Raises   TypeError if they are not integers; ValueError for another number of axes or no tokens
     """
-    ids = array_module(like).asarray(Tensor(ids).data)
+    ids = ids if is_array(ids) else Tensor(ids).data
     if ids.ndim == 1:
         ids = ids[None]
     if ids.ndim != 2:
@@ -25,22 +26,23 @@ def as_ids(model: str, name: str, ids: Any, like: Any) -> Any:
     return ids
 
 
-def key_mask(model: str, attention_mask: Any, ids: Any) -> tuple[Any, Any]:
+def key_mask(model: str, attention_mask: Any, ids: Any, like: Any) -> tuple[Any, Any]:
     """(visible (B, 1, 1, T), positions (B, T)) for a 1/0 attention mask of the shape of ids.
+
+    visible is carried to the device of the array `like`, positions stay where the mask is.
 
     Masked tokens do not count as positions, so a prompt padded on the left gets the positions of
     the unpadded one.
     """
     mask = unwrap(attention_mask)
-    mask = array_module(ids).asarray(mask) if hasattr(mask, "shape") else mask
     if getattr(mask, "shape", None) != ids.shape:
         raise ValueError(
             f"{model}: attention_mask must have the shape of input_ids {ids.shape}, "
             f"got {getattr(mask, 'shape', type(mask).__name__)}"
         )
-    xp = array_module(ids, mask)
+    xp = array_module(mask)
     visible = mask.astype(bool)
-    if not (visible == mask).all():
+    if mask.dtype.kind != "b" and not (visible == mask).all():
         raise ValueError(f"{model}: attention_mask must hold 1 (visible) and 0 (padding) only")
     positions = xp.maximum(xp.cumsum(visible, axis=-1) - 1, 0)
-    return visible[:, None, None, :], positions
+    return beside(visible[:, None, None, :], like), positions

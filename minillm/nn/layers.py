@@ -8,6 +8,7 @@ import numpy as np
 from .. import functional as F
 from ..autograd import Tensor
 from ..backend import default_generator
+from .arguments import require_probability, require_sizes
 from .module import Module, Parameter
 
 
@@ -31,7 +32,7 @@ class Linear(Module):
         dtype: Any = np.float32,
         rng: np.random.Generator | None = None,
     ) -> None:
-        _require_sizes("Linear", in_features=in_features, out_features=out_features)
+        require_sizes("Linear", in_features=in_features, out_features=out_features)
         rng = default_generator(rng)
         bound = 1 / math.sqrt(in_features)
         weight = rng.uniform(-bound, bound, (in_features, out_features))
@@ -65,7 +66,7 @@ class Embedding(Module):
         dtype: Any = np.float32,
         rng: np.random.Generator | None = None,
     ) -> None:
-        _require_sizes("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        require_sizes("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
         table = default_generator(rng).standard_normal((num_embeddings, embedding_dim))
         if padding_idx is not None:
             table[padding_idx] = 0
@@ -95,7 +96,7 @@ class LayerNorm(Module):
         bias: bool = True,
         dtype: Any = np.float32,
     ) -> None:
-        _require_sizes("LayerNorm", normalized_shape=normalized_shape)
+        require_sizes("LayerNorm", normalized_shape=normalized_shape)
         self.eps = eps
         self.weight = Parameter(np.ones(normalized_shape, dtype=dtype))
         self.bias = Parameter(np.zeros(normalized_shape, dtype=dtype)) if bias else None
@@ -103,6 +104,32 @@ class LayerNorm(Module):
     def forward(self, x: Tensor) -> Tensor:
         """Shapes   x (..., normalized_shape) -> the same."""
         return F.layer_norm(x, self.weight, self.bias, eps=self.eps)
+
+    def extra_repr(self) -> str:
+        """The eps."""
+        return f"eps={self.eps:g}"
+
+
+class RMSNorm(Module):
+    """Root-mean-square normalization of the last axis: LayerNorm without mean and bias.
+
+    Parameters   weight (the gamma of the formula), ones: (normalized_shape,)
+    Shapes       x (..., normalized_shape) -> the same
+
+    >>> RMSNorm(2)(np.array([[3.0, 3.0]], dtype=np.float32)).data.round(3)
+    array([[1., 1.]], dtype=float32)
+    """
+
+    def __init__(
+        self, normalized_shape: int, eps: float = 1e-5, *, dtype: Any = np.float32
+    ) -> None:
+        require_sizes("RMSNorm", normalized_shape=normalized_shape)
+        self.eps = eps
+        self.weight = Parameter(np.ones(normalized_shape, dtype=dtype))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shapes   x (..., normalized_shape) -> the same."""
+        return F.rms_norm(x, self.weight, eps=self.eps)
 
     def extra_repr(self) -> str:
         """The eps."""
@@ -119,8 +146,7 @@ class Dropout(Module):
     """
 
     def __init__(self, p: float = 0.5, *, rng: np.random.Generator | None = None) -> None:
-        if not 0.0 <= p <= 1.0:
-            raise ValueError(f"Dropout: p = {p} must be a probability, within 0 … 1")
+        require_probability("Dropout", "p", p)
         self.p, self.rng = p, rng
 
     def forward(self, x: Tensor) -> Tensor:
@@ -130,10 +156,3 @@ class Dropout(Module):
     def extra_repr(self) -> str:
         """The probability."""
         return f"p={self.p:g}"
-
-
-def _require_sizes(layer: str, **sizes: int) -> None:
-    """Sizes are integers of at least 1."""
-    for name, size in sizes.items():
-        if not isinstance(size, (int, np.integer)) or isinstance(size, bool) or size < 1:
-            raise ValueError(f"{layer}: {name} must be an integer of at least 1, got {size!r}")

@@ -13,6 +13,7 @@ import numpy as np
 from .. import debugging
 from ..autograd import Tensor
 from ..backend import Device, array_module, to_device, to_numpy
+from .arguments import hidden_mask_error
 
 
 class Parameter(Tensor):
@@ -59,7 +60,10 @@ class Module:
         try:
             return self.forward(*args, **kwargs)
         except Exception as error:
-            _add_module(error, self)
+            explained = hidden_mask_error(self, kwargs) if isinstance(error, TypeError) else None
+            _add_module(explained or error, self)
+            if explained is not None:
+                raise explained from None
             raise
         finally:
             if debugging.module_stack and debugging.module_stack[-1] is self:

@@ -53,8 +53,10 @@ def cross_entropy_forward(
     _check(logits, targets, ignore_index, label_smoothing, weight, reduction)
     V = logits.shape[-1]
     z = logits.reshape(-1, V)  # (N, V)
-    y = beside(targets.reshape(-1), logits)  # (N,)
-    kept = y != ignore_index  # (N,)
+    kept = targets.reshape(-1) != ignore_index  # (N,)  asked where the targets are
+    if reduction == "mean" and not kept.any():
+        warnings.warn("cross_entropy: every target is ignored: the loss is 0", stacklevel=3)
+    y, kept = beside(targets.reshape(-1), logits), beside(kept, logits)
     y = xp.where(kept, y, 0)
     rows = xp.arange(len(y))
 
@@ -77,10 +79,8 @@ def cross_entropy_forward(
         loss += xp.where(kept, (s / V) * (w_sum * lse + smooth), 0)
     denominator = None
     if reduction == "mean":
-        if not (targets != ignore_index).any():  # asked where the targets are
-            warnings.warn("cross_entropy: every target is ignored: the loss is 0", stacklevel=3)
         denominator = w_y.sum()
-        denominator = xp.where(denominator == 0, 1, denominator)
+        denominator = denominator + (denominator == 0)  # 1 instead of 0, without looking at it
         loss = loss.sum() / denominator
     elif reduction == "sum":
         loss = loss.sum()

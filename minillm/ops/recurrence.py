@@ -13,7 +13,7 @@ Lengths.  Where row b has ended (t >= lengths[b]) the state is copied on, h_t = 
 is 0.  Backward: nothing reaches grad_a there, and the gradient of the state passes through unchanged.
 """
 
-from ..backend import array_module
+from ..backend import array_module, beside, from_python, is_array
 from .checks import require_floating
 from .rows import as_rows
 
@@ -46,13 +46,15 @@ def check_recurrent(operation, x, states, weight_x, weight_h, biases, gates):
 def valid_steps(operation, lengths, x):
     """Which steps are real: boolean (T, B, 1), or None if all are.
 
+    Lengths on the host are checked there, without waiting for the device of x.
+
     Raises   ValueError or TypeError unless lengths are (B,) integers within 0 … T
     """
     if lengths is None:
         return None
     xp = array_module(x)
     B, T, _ = x.shape
-    lengths = xp.asarray(lengths)
+    lengths = lengths if is_array(lengths) else from_python(lengths)
     if lengths.dtype.kind not in "iu":
         raise TypeError(f"{operation}: lengths must be integers, got {lengths.dtype}")
     if lengths.shape != (B,) or ((lengths < 0) | (lengths > T)).any():
@@ -60,7 +62,7 @@ def valid_steps(operation, lengths, x):
             f"{operation}: lengths must be ({B},) numbers within 0 … {T}, got shape "
             f"{lengths.shape} with values {lengths.tolist()}"
         )
-    return (xp.arange(T)[:, None] < lengths)[:, :, None]
+    return (xp.arange(T)[:, None] < beside(lengths, x))[:, :, None]
 
 
 def inputs_times_weight(x, weight_x, bias):

@@ -41,7 +41,7 @@ def maximum_backward(grad_out, saved):
     """Gradients w.r.t. (a, b), by (2): ties share."""
     a, b = saved
     a_shape, b_shape = gradient_shape(a), gradient_shape(b)
-    half = ((a == b) * 0.5).astype(grad_out.dtype)  # [a = b] / 2
+    half = (a == b).astype(grad_out.dtype) * 0.5  # [a = b] / 2
     # forward:  out = max(a, b)
     grad_a = None if a_shape is None else unbroadcast(grad_out * ((a > b) + half), a_shape)
     grad_b = None if b_shape is None else unbroadcast(grad_out * ((b > a) + half), b_shape)

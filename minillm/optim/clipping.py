@@ -51,7 +51,7 @@ def _global_norm(grads: list[Any], norm_type: float) -> float:
         return 0.0
     xp = array_module(*grads)
     if norm_type == math.inf:
-        return float(max(xp.absolute(g).max() for g in grads))
+        return float(xp.stack([xp.absolute(g).max() for g in grads]).max())
     if norm_type == 2.0:
         return math.sqrt(float(sum(xp.vdot(g, g) for g in grads)))
     return float(sum((xp.absolute(g) ** norm_type).sum() for g in grads)) ** (1 / norm_type)

@@ -125,7 +125,10 @@ def load_checkpoint(
         "history": (history, index.get("history")),
     }
     wanted = {name: pair for name, pair in states.items() if pair[0] is not None}
-    before = [(target, copy.deepcopy(vars(target))) for target, _ in wanted.values()]
+    # a copy of everything but the objects themselves: an optimiser must go on holding this model's
+    # parameters, and a schedule this optimiser
+    shared = {id(x): x for x in (*model.parameters(), *(target for target, _ in wanted.values()))}
+    before = [(t, copy.deepcopy(vars(t), dict(shared))) for t, _ in wanted.values()]
     generators = _generator_states(model)
     try:
         for name, (target, state) in wanted.items():

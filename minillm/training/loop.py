@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..autograd import Tensor, no_grad
-from ..backend import array_module, default_generator, host_number
+from ..backend import array_module, default_generator, host_number, to_numpy
 from ..data import DataLoader
 from ..debugging import debug
 from ..nn import evaluating
@@ -54,7 +54,8 @@ def fit(
     """Train a model.
 
     train, validation   arrays (x, y); or an iterable of batches, each a tuple (x, y) or a dict of
-                        arguments for the model; or a DataLoader, TextBatches, TextWindows
+                        arguments for the model; or a DataLoader, TextBatches, TextWindows.  Host
+                        arrays are carried to the device of the model; integers by its operations
     epochs or steps     how long: passes over the data, or calls of optimizer.step()
     loss                loss(output, target) for batches (x, y), such as F.cross_entropy; without
                         it the model is called with labels=y, or with the dict, and gives its .loss
@@ -213,8 +214,14 @@ def _forward(model: Any, batch: Any, loss: Callable | None) -> tuple[Any, Tensor
 
 
 def _on_device(xp: Any, value: Any) -> Any:
-    """A host array on the device; Tensors and everything else as they are."""
-    return xp.asarray(value) if isinstance(value, np.ndarray) and xp is not np else value
+    """A host array on the device, unless it holds integers; Tensors and everything else as they are.
+
+    Integers are ids, labels and lengths.  The operation that reads them checks them, which on the host
+    costs no waiting, and carries them over.
+    """
+    if xp is np or not isinstance(value, np.ndarray) or value.dtype.kind in "iu":
+        return value
+    return xp.asarray(value)
 
 
 def _logits(output: Any) -> Tensor:
@@ -363,7 +370,7 @@ class _Saver:
 
     def save(self, step: int, history: History, last: bool) -> None:
         """Save; in the middle of a training a failure is a warning, because there is a next time."""
-        bad = [n for n, p in self.model.named_parameters() if not np.isfinite(p.numpy()).all()]
+        bad = _not_finite(self.model)
         if bad:
             raise NonFiniteLossError(
                 f"step {step}: the optimiser made parameters that are not finite: "
@@ -412,13 +419,23 @@ def _explain(
                 _forward(model, batch, loss)[1].backward()
     except FloatingPointError as error:
         culprit = str(error)
-    bad = [n for n, p in model.named_parameters() if not np.isfinite(p.numpy()).all()]
+    bad = _not_finite(model)
     if bad:
         culprit += f"; parameters that are not finite: {', '.join(bad[:3])}"
     return (
         f"step {step}: the {what} is not finite ({value:g}): {culprit}. The parameters were not "
         f"changed by this step; {saver.kept()}. Try a smaller learning rate, or clip=1.0"
     )
+
+
+def _not_finite(model: Any) -> list[str]:
+    """Names of the parameters that hold NaN or Inf; the device is asked once for all of them."""
+    pairs = list(model.named_parameters())
+    if not pairs:
+        return []
+    xp = array_module(pairs[0][1].data)
+    finite = to_numpy(xp.stack([xp.isfinite(p.data).all() for _, p in pairs]))
+    return [name for (name, _), good in zip(pairs, finite, strict=True) if not good]
 
 
 class _CtrlC:

@@ -19,7 +19,7 @@ import minillm
 import minillm.functional as F
 from minillm import nn
 from minillm.models import GPT2Config, GPT2LMHeadModel
-from minillm.optim import SGD, Adam, AdamW
+from minillm.optim import SGD, Adam, AdamW, schedule
 from minillm.training import (
     CheckpointError,
     History,
@@ -614,3 +614,15 @@ def test_parameters_that_overflow_never_replace_the_last_good_checkpoint(tmp_pat
     kept = Line()
     load_checkpoint(tmp_path, kept)
     assert np.isfinite(kept.weight.data).all()
+
+
+def test_after_a_failed_load_the_optimizer_still_trains_the_model(tmp_path):
+    saved = nn.Linear(2, 3)
+    save_checkpoint(tmp_path, saved)
+    model = nn.Linear(2, 3)
+    optimizer = AdamW(model.named_parameters(), lr=0.1)
+    rates = schedule.linear(optimizer, 1, 10)
+    with pytest.raises(CheckpointError, match="does not fit"):  # saved without an optimiser
+        load_checkpoint(tmp_path, model, optimizer, schedule=rates)
+    assert [p for _, p in optimizer.groups[0]["params"]] == list(model.parameters())
+    assert rates.optimizer is optimizer
