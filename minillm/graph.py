@@ -48,7 +48,10 @@ def backpropagate(root, number, grad):
         if node.op is None:
             _add_to_leaf(node.leaf(), grads.pop((node, 0)), (node, 0) in owned)
             continue
-        grad_out = tuple([grads.pop((node, i), None) for i in range(len(node.outputs))])
+        if node.op.outputs == 1:
+            grad_out = (grads.pop((node, 0)),)
+        else:
+            grad_out = tuple([grads.pop((node, i), None) for i in range(len(node.outputs))])
         for edge, grad_in in zip(node.edges, _run_backward(node, grad_out), strict=True):
             if edge is None:
                 continue
@@ -90,9 +93,8 @@ def _run_backward(node, grad_out):
         grad_out = tuple([xp.zeros(s, dtype=d) if g is None else g for g, (s, d) in pairs])
     if node.prints is not None:
         debugging.compare_prints(node)
-    wanted = [None if e is None else e[0].outputs[e[1]] for e in node.edges]
     grad = grad_out[0] if node.op.outputs == 1 else grad_out
-    grads = node.op.pull_back(grad, node.saved, wanted, node)
+    grads = node.op.pull_back(grad, node.saved, node.edges, node)
     if debugging.debugging:
         debugging.watch_backward(node, grads, grad_out)
     node.saved = None  # free the activations

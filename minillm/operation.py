@@ -71,29 +71,32 @@ class Operation:
                 name = self.arrays[i]
                 raise ValueError(f"{self.name}: {name} gets no gradient: pass {name}.detach()")
 
-    def pull_back(self, grad_out: Any, saved: Any, wanted: list, who: Any) -> tuple:
+    def pull_back(self, grad_out: Any, saved: Any, edges: list, who: Any) -> tuple:
         """Call backward and check what it returns.
 
-        wanted   for each input the (shape, dtype) its gradient must have; None where none is needed
+        edges    for each input the (node, output number) its gradient goes to; None where none is
+                 needed.  The node knows the shape and dtype that the gradient must have
         Raises   ValueError that names the operation (`who`), the argument and both shapes
         """
         if self.takes_needs:
-            needs = tuple([w is not None for w in wanted])
+            needs = tuple([edge is not None for edge in edges])
             grads = self.backward(grad_out, saved, needs=needs)
         else:
             grads = self.backward(grad_out, saved)
-        if type(grads) is not tuple or len(grads) != len(wanted):
+        if type(grads) is not tuple or len(grads) != len(edges):
             found = f"{len(grads)} gradients" if isinstance(grads, tuple) else type(grads).__name__
-            raise ValueError(f"{who}: backward must return {len(wanted)} gradients, got {found}")
-        for grad, expected in zip(grads, wanted, strict=True):
-            if expected is None or (grad is not None and (grad.shape, grad.dtype) == expected):
-                continue
-            i = next(i for i, g in enumerate(grads) if g is grad and wanted[i] is expected)
-            found = "None" if grad is None else f"{grad.shape} {grad.dtype}"
-            shape, dtype = expected
-            raise ValueError(
-                f"{who}: the gradient of {self.argument(i)} must be {shape} {dtype}, got {found}"
-            )
+            raise ValueError(f"{who}: backward must return {len(edges)} gradients, got {found}")
+        i = 0
+        for grad, edge in zip(grads, edges, strict=True):
+            if edge is not None:
+                expected = edge[0].outputs[edge[1]]
+                if grad is None or (grad.shape, grad.dtype) != expected:
+                    found = "None" if grad is None else f"{grad.shape} {grad.dtype}"
+                    raise ValueError(
+                        f"{who}: the gradient of {self.argument(i)} must be {expected[0]} "
+                        f"{expected[1]}, got {found}"
+                    )
+            i += 1
         return grads
 
     def argument(self, i: int) -> str:
