@@ -11,7 +11,7 @@ import minillm.functional as F
 from minillm import Tensor
 from minillm.models import GPT2Config, GPT2LMHeadModel
 from minillm.nn import Parameter
-from minillm.optim import SGD, Adam, AdamW, clip_grad_norm_
+from minillm.optim import SGD, Adam, AdamW, clip_grad_norm_, schedule
 
 GOLDEN = Path(__file__).parent / "golden"
 OPERATIONS = load_file(GOLDEN / "operations.safetensors")
@@ -151,6 +151,15 @@ def test_clipping_agrees_with_pytorch(norm_type):
     norm = clip_grad_norm_([p], 0.7, norm_type)
     np.testing.assert_allclose(norm, OPTIMIZERS[f"clip_{norm_type}.norm"], rtol=1e-12)
     np.testing.assert_allclose(p.grad, OPTIMIZERS[f"clip_{norm_type}.grad"], rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine"])
+def test_schedule_agrees_with_pytorch(name):
+    optimizer = SGD([Parameter(np.zeros(1))], lr=1.0)
+    plan = getattr(schedule, name)(optimizer, warmup_steps=3, total_steps=12, min_lr=0.05)
+    for expected in OPTIMIZERS[f"schedule_{name}"]:
+        assert plan.lr == pytest.approx(expected, rel=1e-12)
+        plan.step()
 
 
 @pytest.fixture(params=["gelu_new", "gelu"])

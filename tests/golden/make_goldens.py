@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors.numpy import save_file
+from torch.optim import lr_scheduler
 from transformers import GPT2Config, GPT2LMHeadModel
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
@@ -214,7 +215,26 @@ def optimizers():
         norm = torch.nn.utils.clip_grad_norm_([p], 0.7, norm_type=norm_type)
         out[f"clip_{norm_type}.norm"] = norm.numpy()
         out[f"clip_{norm_type}.grad"] = p.grad.numpy()
+    schedules(out)
     return out
+
+
+def schedules(out, warmup=3, total=12, low=0.05):
+    """The rates of linear warm-up followed by a linear or cosine descent, from 1 to low."""
+    for name in ("linear", "cosine"):
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        rise = lr_scheduler.LinearLR(optimizer, 1 / (warmup + 1), 1.0, total_iters=warmup)
+        if name == "linear":
+            fall = lr_scheduler.LinearLR(optimizer, 1.0, low, total_iters=total - warmup)
+        else:
+            fall = lr_scheduler.CosineAnnealingLR(optimizer, T_max=total - warmup, eta_min=low)
+        plan = lr_scheduler.SequentialLR(optimizer, [rise, fall], milestones=[warmup])
+        rates = []
+        for _ in range(total + 1):
+            rates.append(plan.get_last_lr()[0])
+            optimizer.step()
+            plan.step()
+        out[f"schedule_{name}"] = np.array(rates)
 
 
 def tiny_gpt2(activation):
