@@ -31,7 +31,7 @@ i, f and o are halved in the weights beforehand, and shifted afterwards.
 Inside, arrays are laid out as (T, features, B).  Each gate of a step is then one contiguous block, and
 a product with the batch as its last axis is one that BLAS divides among the cores: for B = 32, H = 128
 on two cores a step's product takes 24 microseconds instead of 42.
-Check: tests/ops/test_lstm.py
+Check: tests/ops/test_recurrent.py
 """
 
 from ..backend import array_module
