@@ -136,12 +136,18 @@ def _factors(c, gates, ended):
     T, H, B = len(gates), c.shape[1], c.shape[2]
     i, f, g, o = (gates[:, j * H : (j + 1) * H] for j in range(4))  # (T, H, B) each
     tanh_c = xp.tanh(c[1:])
-    k = xp.empty((T, 4, H, B), dtype=c.dtype)
-    k[:, 0] = g * i * (1 - i)
-    k[:, 1] = c[:-1] * f * (1 - f)
-    k[:, 2] = i * (1 - g * g)
-    k[:, 3] = tanh_c * o * (1 - o)
-    to_cell = o * (1 - tanh_c * tanh_c)
+    k = 1 - gates  # (T, 4H, B)
+    k *= gates  # s (1 - s) for i, f and o
+    k = k.reshape(T, 4, H, B)
+    k[:, 0] *= g
+    k[:, 1] *= c[:-1]
+    xp.multiply(g, g, out=k[:, 2])
+    xp.subtract(1, k[:, 2], out=k[:, 2])  # 1 - g^2
+    k[:, 2] *= i
+    k[:, 3] *= tanh_c
+    to_cell = xp.multiply(tanh_c, tanh_c, out=tanh_c)  # the same buffer from here on
+    xp.subtract(1, to_cell, out=to_cell)  # 1 - tanh(c)^2
+    to_cell *= o
     if ended is None:
         return k, to_cell, f
     k *= ~ended[:, None]
