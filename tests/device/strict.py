@@ -24,6 +24,7 @@ several GPUs, and values of arguments that CuPy accepts by name but refuses by v
 
 import inspect
 import json
+import operator
 import types
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -286,11 +287,14 @@ NUMBERS = {"bool": bool, "int": int, "float": float, "complex": complex}
 
 
 def binary_operator(ufunc, reflected):
+    # older versions of NumPy have a short cut for x ** 2 that np.power(x, 2) does not take
+    function = operator.pow if ufunc is np.power else ufunc
+
     def method(self, other):
         if getattr(other, "__array_ufunc__", self) is None:  # the other one wants to do it
             return NotImplemented
         pair = (other, self) if reflected else (self, other)
-        return run(ufunc.__name__, ufunc, pair, {}, door=operand)
+        return run(ufunc.__name__, function, pair, {}, door=operand)
 
     return method
 

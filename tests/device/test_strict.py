@@ -29,7 +29,6 @@ ndenumerate vecdot matvec spacing nanpercentile histogram_bin_edges""".split()
 
 @pytest.mark.parametrize("name", MISSING)
 def test_names_that_cupy_lacks_are_missing(xp, name):
-    assert hasattr(np, name)
     with pytest.raises(AttributeError, match=name):
         getattr(xp, name)
 
