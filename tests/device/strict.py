@@ -332,9 +332,9 @@ def add_operators():
             f"__r{short}__": binary_operator(ufunc, reflected=True),
             f"__i{short}__": in_place_operator(ufunc),
         }
-        for operator, method in candidates.items():
-            if operator in there:
-                setattr(ndarray, operator, method)
+        for symbol, method in candidates.items():
+            if symbol in there:
+                setattr(ndarray, symbol, method)
     for short, name in UNARY.items():
         ufunc = getattr(np, name)
         setattr(ndarray, f"__{short}__", lambda self, u=ufunc: run(u.__name__, u, (self,), {}))
