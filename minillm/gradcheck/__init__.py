@@ -11,9 +11,11 @@
 'the gradient of x is 0.5 times what it should be, everywhere'
 """
 
-from .check import check_function, check_gradients, check_model
+from .check import check_gradients
+from .models import check_model
 from .report import Finding, GradientReport
 from .settings import GradientSettings
+from .tensors import check_function
 
 __all__ = [
     "Finding",

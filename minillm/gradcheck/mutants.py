@@ -9,7 +9,7 @@ and fails if one of them passes.  Two ways to write one:
     altered("add", "sign_flipped", "b is subtracted", lambda grads, g, saved: ...)
                                                 the right gradients, changed
 
-`kind` says what a perfect diagnosis would call it (report.KINDS).  Where the right forward does not
+`kind` says what a perfect diagnosis would call it (kinds.py).  Where the right forward does not
 save what the mistake needs, `forward=` gives one that does; its output must be right.
 """
 
@@ -21,7 +21,7 @@ import numpy as np
 
 from .. import ops
 from ..ops.broadcasting import gradient_shape, unbroadcast
-from .report import KINDS
+from .kinds import KINDS
 
 MUTANTS: list["Mutant"] = []
 

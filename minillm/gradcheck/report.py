@@ -8,11 +8,7 @@ from typing import Any
 
 import numpy as np
 
-KINDS = tuple(
-    "sign_flipped scaled transposed missing_broadcast_sum wrong_axis overwritten_duplicates "
-    "missing_mean_term missing_sum_term dropped_branch zero_gradient wrong_entries "
-    "ignores_upstream mutated_input wrong_shape wrong_dtype not_finite wrong_operand unknown".split()
-)
+from .kinds import FORWARD_KINDS, KINDS
 
 LONGEST_NAME = 18  # of an input that still shares a line with its numbers
 
@@ -22,7 +18,7 @@ class Finding:
     """One thing that is wrong with the gradient of one input.
 
     input            name of the input ("grad_out" or "saved" if one of those was overwritten)
-    kind             one of KINDS
+    kind             one of kinds.KINDS, or of kinds.FORWARD_KINDS
     message          the finding as a sentence, with numbers
     worst_index      where the relative error is largest
     analytic, numeric, relative_error    what backward says there, what is true, and their distance
@@ -42,7 +38,7 @@ class Finding:
     factor: float | None = None
 
     def __post_init__(self) -> None:
-        if self.kind not in KINDS:
+        if self.kind not in KINDS and self.kind not in FORWARD_KINDS:
             raise ValueError(f"Finding.kind must be one of {', '.join(KINDS)}; got {self.kind!r}")
 
 

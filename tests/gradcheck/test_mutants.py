@@ -6,8 +6,8 @@ import pytest
 from minillm import ops
 from minillm.gradcheck import check_gradients
 from minillm.gradcheck.cases import cases, operation_names
+from minillm.gradcheck.kinds import KINDS
 from minillm.gradcheck.mutants import MUTANTS, Mutant, altered, mutants
-from minillm.gradcheck.report import KINDS
 from minillm.gradcheck.suite import check_case, check_operations, reject
 
 

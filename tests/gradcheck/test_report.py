@@ -13,7 +13,8 @@ from minillm.gradcheck import (
     check_gradients,
     check_model,
 )
-from minillm.gradcheck.report import KINDS, error_in_words
+from minillm.gradcheck.kinds import KINDS
+from minillm.gradcheck.report import error_in_words
 from minillm.models import GPT2Config, GPT2LMHeadModel
 
 
