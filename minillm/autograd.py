@@ -74,7 +74,7 @@ def differentiable(forward, backward, *, outputs=1):
         if recording or debugging.debugging:
             node = Node(op, saved, edges, tuple([(t.data.shape, t.data.dtype) for t in tensors]))
             if debugging.debugging:
-                debugging.watch_forward(node, values, tuple(t.data for t in tensors))
+                debugging.watch_forward(node, values, tuple(t.data for t in tensors), options)
             for i, tensor in enumerate(tensors if recording else ()):
                 tensor._made_by, tensor.requires_grad = (node, i), True
         return tensors[0] if outputs == 1 else tensors

@@ -2,12 +2,14 @@
 
 All of it costs time, so it runs only inside `with minillm.debug():`.  The engine calls
 `watch_forward` after each operation and `compare_prints` before each backward.
+
+`recording()` uses the same hook to write down the calls of a model (gradcheck/calls.py).
 """
 
 import contextlib
 import itertools
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from .ops.checks import is_floating
 
 debugging = False
 module_stack: list[Any] = []  # the modules being called, outermost first
+recorder: Callable[[Any, list, tuple, dict], None] | None = None  # see recording()
 
 
 @contextlib.contextmanager
@@ -41,6 +44,21 @@ def debug() -> Iterator[None]:
         debugging = previous
 
 
+@contextlib.contextmanager
+def recording(tell: Callable[[Any, list, tuple, dict], None]) -> Iterator[None]:
+    """Within this block tell(node, inputs, outputs, options) hears of every call of an operation.
+
+    Calls without a gradient are told too.  Nothing is checked here: a recorded call may give NaN.
+    """
+    global debugging, recorder
+    previous = debugging, recorder
+    debugging, recorder = True, tell
+    try:
+        yield
+    finally:
+        debugging, recorder = previous
+
+
 def arrays_in(saved: Any) -> list[Any]:
     """All arrays in a saved value, tuples opened."""
     if isinstance(saved, (tuple, list)):
@@ -53,9 +71,12 @@ def fingerprint(array: Any) -> int:
     return zlib.crc32(np.ascontiguousarray(to_numpy(array)).reshape(-1).view(np.uint8))
 
 
-def watch_forward(node: Any, values: list, outs: tuple) -> None:
+def watch_forward(node: Any, values: list, outs: tuple, options: dict) -> None:
     """Remember who called and what was saved, and stop at the first NaN or Inf."""
     node.path = module_path(module_stack)
+    if recorder is not None:
+        recorder(node, values, outs, options)
+        return
     for i, out in enumerate(outs):
         require_finite(
             node, out, values, f"output {i} of forward" if i else "the output of forward"

@@ -10,8 +10,8 @@ import minillm
 ROOT = Path(minillm.__file__).parent
 LAYERS = [
     "version", "backend", "files", "ops", "operation", "debugging", "graph", "autograd", "functional",
-    "viz", "gradcheck", "nn", "optim", "tokenizers", "data", "generation", "models", "training",
-    "finetuning", "cli",
+    "viz", "gradcheck", "classroom", "nn", "optim", "tokenizers", "data", "generation", "models",
+    "training", "finetuning", "cli",
 ]  # fmt: skip
 FILES = sorted(ROOT.rglob("*.py"))
 

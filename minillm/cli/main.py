@@ -3,13 +3,14 @@
 import argparse
 import sys
 
-from . import demo, generate, gradcheck, info, train
+from . import assignment, demo, generate, gradcheck, info, train
 
 COMMANDS = {
     "demo": demo,
     "train": train,
     "generate": generate,
     "gradcheck": gradcheck,
+    "assignment": assignment,
     "info": info,
 }
 
@@ -31,7 +32,8 @@ def main(argv: list[str] | None = None) -> int:
         epilog="example:  python -m minillm demo",
     )
     parser.add_argument("--traceback", action="store_true", help="show where an error came from")
-    commands = parser.add_subparsers(dest="command", metavar="command", required=True)
+    # the metavar is as long as the longest command, or argparse would break its line
+    commands = parser.add_subparsers(dest="command", metavar="command [options]", required=True)
     for name, module in COMMANDS.items():
         sub = commands.add_parser(
             name,

@@ -3,11 +3,13 @@
 import contextlib
 import copy
 import inspect
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
+from .. import ops
 from ..backend import default_generator, is_array, to_numpy
 from .settings import GradientSettings
 
@@ -82,3 +84,52 @@ def equal(a: Any, b: Any) -> bool:
     if type(a) is type(b) and hasattr(a, "__dict__") and not callable(a) and not is_generator(a):
         return equal(vars(a), vars(b))
     return a is b or is_generator(a) or callable(a) or bool(a == b)
+
+
+def axis_letters(forward: Callable) -> dict[str, list[str]]:
+    """The letters of the axes from a docstring that says "q (B, H, T, D)": {"q": ["B", ...]}."""
+    found = re.findall(r"\b(\w+) \(([A-Z]\w*(?:, ?[A-Z]\w*)*),?\)", forward.__doc__ or "")
+    # the first mention counts: under "Saves" the same name may have another layout
+    return {name: [letter.strip() for letter in axes.split(",")] for name, axes in reversed(found)}
+
+
+def saved_names(forward: Callable, saved: Any) -> list[str]:
+    """The names of what forward saves, by its docstring's line "Saves  x_hat (..., C), rstd"."""
+    count = len(saved) if isinstance(saved, (tuple, list)) else 1
+    for line in (forward.__doc__ or "").splitlines():
+        if line.strip().startswith("Saves "):
+            names = re.sub(r"\([^()]*\)", "", line.strip()[6:]).replace(" and ", ", ").split(",")
+            names = [name.strip() for name in names]
+            if len(names) <= count and all(re.fullmatch(r"[A-Za-z]\w*", name) for name in names):
+                return names + [f"saved[{i}]" for i in range(len(names), count)]
+    return [f"saved[{i}]" for i in range(count)]
+
+
+def library_operation(
+    forward: Callable, inputs: list[Any], options: dict[str, Any], outputs: tuple[Any, ...]
+) -> str:
+    """The name of the library's operation that forward is, or computes the same as; "" if none."""
+    name = getattr(forward, "__name__", "")
+    own = getattr(ops, name, None)
+    if own is None or not name.endswith("_forward"):
+        return ""
+    if own is not forward:
+        try:
+            out, _ = own(*copy.deepcopy(inputs), **fresh(options))
+        except (TypeError, ValueError):  # other arguments: another operation of the same name
+            return ""
+        outs = out if isinstance(out, tuple) else (out,)
+        alike = len(outs) == len(outputs) and all(
+            np.shape(a) == np.shape(b) and np.allclose(a, b)
+            for a, b in zip(outs, outputs, strict=True)
+        )
+        if not alike:
+            return ""
+    return name.removesuffix("_forward")
+
+
+def source_of(forward: Callable) -> str:
+    """Where the derivation of a library operation stands: "minillm/ops/softmax.py"."""
+    module = getattr(forward, "__module__", "") or ""
+    own = getattr(ops, getattr(forward, "__name__", ""), None) is forward
+    return module.replace(".", "/") + ".py" if own else ""

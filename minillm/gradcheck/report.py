@@ -1,8 +1,11 @@
-"""What a gradient check says: findings, a table, a sentence; as text, HTML, picture."""
+"""What a gradient check found: findings, and a row of numbers for each input.
 
-import html
+Text, HTML and JSON are made of them in report_text.py, report_html.py and report_json.py, the
+picture in minillm/viz/gradients.py.
+"""
+
 import math
-import textwrap
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +13,10 @@ import numpy as np
 
 from .kinds import FORWARD_KINDS, KINDS
 
-LONGEST_NAME = 18  # of an input that still shares a line with its numbers
+HEADER = (
+    "input", "shape", "entries", "worst error", "at", "backward", "numerical", "ratio", "cosine",
+    "verdict",
+)  # fmt: skip
 
 
 @dataclass
@@ -22,7 +28,8 @@ class Finding:
     message          the finding as a sentence, with numbers
     worst_index      where the relative error is largest
     analytic, numeric, relative_error    what backward says there, what is true, and their distance
-    factor           analytic / numeric, if that is the same number everywhere
+    factor           analytic / numeric, if that is the same number wherever they differ
+    certainty        0 if the numbers leave no doubt, 1 if a simpler story fits, 2 for a last resort
 
     >>> Finding("x", "sign_flipped", "the gradient of x has the wrong sign everywhere").kind
     'sign_flipped'
@@ -36,34 +43,137 @@ class Finding:
     numeric: float = float("nan")
     relative_error: float = float("inf")
     factor: float | None = None
+    certainty: int = 0
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS and self.kind not in FORWARD_KINDS:
-            raise ValueError(f"Finding.kind must be one of {', '.join(KINDS)}; got {self.kind!r}")
+            raise ValueError(
+                f"Finding.kind must be one of {', '.join([*KINDS, *FORWARD_KINDS])}; "
+                f"got {self.kind!r}"
+            )
 
 
 @dataclass
 class InputCheck:
-    """The comparison for one input: a row of the report's table."""
+    """The comparison for one input: a row of the report's table.
+
+    checked          entries that were compared
+    relative_error, worst_index, analytic, numeric    the worst entry, as in Finding
+    note             why nothing was compared, where nothing was
+    errors           relative error of every entry
+    analytic_values, numeric_values    both gradients, for the first cotangent; NaN in the numerical
+                     one where it was not computed
+    skipped          (index, reason) of entries that have no derivative to compare with
+    noise            how far rounding alone may put the numerical gradient off, an absolute number
+    probe            probe(h): the relative error of the worst entry by the plain central difference
+                     with step h, h being relative to the size of the entry
+    stored           the four properties below, where a report was read from JSON without arrays
+
+    >>> row = InputCheck("x", (3,), analytic_values=[2.0, 4.0, 6.0], numeric_values=[1.0, 2.0, 3.0])
+    >>> round(row.ratio, 9), round(row.cosine, 9)
+    (2.0, 1.0)
+    """
 
     name: str
     shape: tuple[int, ...]
-    checked: int = 0  # entries that were compared
-    relative_error: float = 0.0  # the worst one
+    checked: int = 0
+    relative_error: float = 0.0
     worst_index: tuple[int, ...] = ()
     analytic: float = float("nan")
     numeric: float = float("nan")
     note: str = ""
-    errors: Any = None  # relative error of every entry, for the picture
+    errors: Any = field(default=None, repr=False, compare=False)
+    analytic_values: Any = field(default=None, repr=False, compare=False)
+    numeric_values: Any = field(default=None, repr=False, compare=False)
+    skipped: list[tuple[tuple[int, ...], str]] = field(default_factory=list)
+    noise: float = 0.0
+    probe: Callable[[float], float] | None = field(default=None, repr=False, compare=False)
+    stored: dict[str, float] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def size(self) -> int:
         """How many entries the input has."""
         return math.prod(self.shape)
 
+    @property
+    def verdict(self) -> str:
+        """The size of the worst error in a few words, or why nothing was compared."""
+        if not self.checked:
+            return self.note or "not compared"
+        return error_in_words(self.relative_error).partition(":")[0]
+
+    def compared_values(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Both gradients at the entries that were compared; None without arrays of one shape."""
+        if self.analytic_values is None or self.numeric_values is None:
+            return None
+        analytic, numeric = np.asarray(self.analytic_values), np.asarray(self.numeric_values)
+        if analytic.shape != numeric.shape or analytic.dtype.kind not in "biuf":
+            return None
+        known = np.isfinite(numeric)
+        for index, _ in self.skipped:
+            known[index] = False
+        return analytic[known].astype(np.float64), numeric[known].astype(np.float64)
+
+    @property
+    def analytic_norm(self) -> float:
+        """Length of the gradient that backward gives, over the compared entries."""
+        return self._overall("analytic_norm", lambda a, n: _norm(a))
+
+    @property
+    def numeric_norm(self) -> float:
+        """Length of the numerical gradient, over the compared entries."""
+        return self._overall("numeric_norm", lambda a, n: _norm(n))
+
+    @property
+    def cosine(self) -> float:
+        """Of the angle between both gradients: 1 if only the length is wrong, -1 if the sign is."""
+        return self._overall("cosine", lambda a, n: float(_unit(a) @ _unit(n)))
+
+    @property
+    def ratio(self) -> float:
+        """The factor c for which c times the numerical gradient fits backward's best: <a,n>/<n,n>."""
+
+        def fit(a: np.ndarray, n: np.ndarray) -> float:
+            return (
+                float(_unit(a) @ _unit(n)) * (_norm(a) / _norm(n)) if _norm(a) else 0.0 / _norm(n)
+            )
+
+        return self._overall("ratio", fit)
+
+    def _overall(self, name: str, formula: Callable[[np.ndarray, np.ndarray], float]) -> float:
+        values = self.compared_values()
+        if values is None:
+            return self.stored.get(name, math.nan)
+        try:
+            return formula(*values)
+        except ZeroDivisionError:  # a gradient that is zero has no direction
+            return math.nan
+
+
+def _norm(values: np.ndarray) -> float:
+    """The Euclidean norm, without the overflow and underflow of squares."""
+    largest = float(np.abs(values).max(initial=0.0))
+    if not math.isfinite(largest) or not largest:
+        return largest
+    scaled = values / largest
+    return largest * math.sqrt(float(scaled @ scaled))
+
+
+def _unit(values: np.ndarray) -> np.ndarray:
+    norm = _norm(values)
+    if not math.isfinite(norm):
+        return np.full(values.shape, math.nan)
+    if not norm:
+        raise ZeroDivisionError
+    return values / norm
+
 
 def error_in_words(error: float) -> str:
-    """The size of a relative error as a judgement; the steps follow the CS231n course notes."""
+    """The size of a relative error as a judgement; the steps follow the CS231n course notes.
+
+    >>> error_in_words(3e-11), error_in_words(0.5)
+    ('agrees to rounding', 'wrong')
+    """
     if not np.isfinite(error):
         return "not comparable"
     for limit, words in (
@@ -81,9 +191,21 @@ def error_in_words(error: float) -> str:
 class GradientReport:
     """The result of a gradient check.  True in an `if` or `assert` exactly when it passed.
 
+    name        of the operation, function or model
+    inputs      a row for each input that gets a gradient
+    findings    what is wrong, the most likely cause first
+    notes       what a reader should know besides
+    tolerance   the largest relative error that passes
+    data        arguments that are declared to get no gradient, such as targets
+    source      where the derivation stands: a file of the library, or a notebook
+    seconds     how long the check took
+    where       in a model: the operation that is wrong, and the module that called it
+
     >>> report = GradientReport("softmax")
     >>> report.passed, bool(report)
     (True, True)
+    >>> GradientReport.from_dict(report.to_dict()) == report
+    True
     """
 
     name: str
@@ -91,7 +213,10 @@ class GradientReport:
     findings: list[Finding] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     tolerance: float = 1e-6
-    data: tuple[str, ...] = ()  # arguments that are declared to get no gradient, such as targets
+    data: tuple[str, ...] = ()
+    source: str = ""
+    seconds: float = 0.0
+    where: str = ""
 
     @property
     def passed(self) -> bool:
@@ -106,80 +231,116 @@ class GradientReport:
             [*rows, *(f.relative_error for f in self.findings if f.worst_index)], default=0.0
         )
 
+    @property
+    def failed_inputs(self) -> list[InputCheck]:
+        """The rows that a finding names, or whose error is larger than the tolerance."""
+        named = {finding.input for finding in self.findings}
+        return [
+            row
+            for row in self.inputs
+            if row.name in named or not row.relative_error <= self.tolerance
+        ]
+
     def __bool__(self) -> bool:
         return self.passed
 
-    def summary(self) -> str:
-        """The verdict in one line."""
+    def heading(self) -> str:
+        """The verdict without its reason.
+
+        >>> row = InputCheck("x", (3,), checked=3, relative_error=2e-11)
+        >>> GradientReport("exp", [row]).heading()
+        'exp: passed. 3 entries of 1 input, worst relative error 2.0e-11 (agrees to rounding)'
+        """
+        if self.findings:
+            return f"{self.name}: FAILED at {self.findings[0].input} ({self.findings[0].kind})"
         entries = sum(row.checked for row in self.inputs)
-        if self.passed:
-            return (
-                f"{self.name}: passed. {entries} entries of {len(self.inputs)} inputs, "
-                f"worst relative error {self.relative_error:.1e} "
-                f"({error_in_words(self.relative_error)})"
-            )
-        first = self.findings[0]
-        return f"{self.name}: FAILED at {first.input} ({first.kind}). {first.message}"
-
-    def rows(self) -> list[tuple[str, ...]]:
-        """The table: a header, then one row for each input."""
-        table: list[tuple[str, ...]] = [
-            ("input", "shape", "entries", "worst error", "at", "backward", "numerical")
-        ]
-        for row in self.inputs:
-            if row.checked:
-                numbers = (
-                    f"{row.relative_error:.1e}",
-                    str(list(row.worst_index)),
-                    f"{row.analytic:.6g}",
-                    f"{row.numeric:.6g}",
-                )
-            else:
-                numbers = (row.note or "not compared", "", "", "")
-            table.append((row.name, str(row.shape), str(row.checked), *numbers))
-        return table
-
-    def __str__(self) -> str:
-        lines = _wrap(self.summary())
-        table = []
-        for name, *cells in self.rows():
-            if len(name) > LONGEST_NAME:  # a line of its own, so that the table stays narrow
-                table += [(name,), ("", *cells)]
-            else:
-                table.append((name, *cells))
-        full = [row for row in table if len(row) > 1]
-        widths = [max(len(row[i]) for row in full) for i in range(len(full[0]))]
-        for row in table:
-            cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
-            lines.append(("  " + "  ".join(cells)).rstrip())
-        for finding in self.findings:
-            lines += _wrap(f"- {finding.input}: {finding.kind}: {finding.message}", "    ")
-        for note in self.notes:
-            lines += _wrap(f"note: {note}", "    ")
-        return "\n".join(lines)
-
-    def _repr_html_(self) -> str:
-        colour = "#117733" if self.passed else "#882255"
-        header, *rows = self.rows()
-        cell = lambda tag, text: f"<{tag} style='text-align:left'>{html.escape(text)}</{tag}>"  # noqa: E731
-        body = "".join(f"<tr>{''.join(cell('td', c) for c in row)}</tr>" for row in rows)
-        items = [
-            f"<b>{html.escape(f.input)}</b> <code>{f.kind}</code> {html.escape(f.message)}"
-            for f in self.findings
-        ]
-        items += [f"<i>note:</i> {html.escape(note)}" for note in self.notes]
-        extra = f"<ul>{''.join(f'<li>{item}</li>' for item in items)}</ul>" if items else ""
+        if not entries:
+            return f"{self.name}: passed, but there was no entry to compare"
         return (
-            f"<div><p style='color:{colour}'><b>{html.escape(self.summary())}</b></p>"
-            f"<table><tr>{''.join(cell('th', c) for c in header)}</tr>{body}</table>{extra}</div>"
+            f"{self.name}: passed. {_count(entries, 'entry', 'entries')} of "
+            f"{_count(len(self.inputs), 'input', 'inputs')}, "
+            f"worst relative error {self.relative_error:.1e} "
+            f"({error_in_words(self.relative_error)})"
         )
 
+    def summary(self) -> str:
+        """The verdict in one line, with the first finding's sentence."""
+        return self.heading() + (f": {self.findings[0].message}" if self.findings else "")
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """The table: a header, then one row for each input; what is not known is empty."""
+        return [HEADER, *(self._cells(row) for row in self.inputs)]
+
+    def _cells(self, row: InputCheck) -> tuple[str, ...]:
+        entries = str(row.checked) + (f" of {row.size}" if row.checked != row.size else "")
+        if not row.checked:
+            return (row.name, str(row.shape), entries, *[""] * 6, row.verdict)
+        ratio, cosine = (
+            "" if math.isnan(number) else f"{number:.4g}" for number in (row.ratio, row.cosine)
+        )
+        return (
+            row.name, str(row.shape), entries, f"{row.relative_error:.1e}",
+            str(list(row.worst_index)), f"{row.analytic:.6g}", f"{row.numeric:.6g}", ratio, cosine,
+            row.verdict,
+        )  # fmt: skip
+
+    def all_notes(self) -> list[str]:
+        """The notes, and for each input and reason which entries were skipped."""
+        notes = list(self.notes)
+        for row in self.inputs:
+            places: dict[str, list[str]] = {}
+            for index, reason in row.skipped:
+                places.setdefault(reason, []).append(str(list(map(int, index))))
+            for reason, indices in places.items():
+                more = f" and {len(indices) - 4} more" if len(indices) > 4 else ""
+                notes.append(
+                    f"{row.name}: {len(indices)} of {_count(row.size, 'entry', 'entries')} skipped, "
+                    f"at {', '.join(indices[:4])}{more}: {reason}"
+                )
+        return list(dict.fromkeys(notes))
+
+    def __str__(self) -> str:
+        from .report_text import as_text
+
+        return as_text(self)
+
+    def _repr_html_(self) -> str:
+        from .report_html import as_html
+
+        return as_html(self)
+
     def plot(self) -> Any:
-        """A heat map of the relative error of every entry, one panel for each input."""
+        """Pictures of what is wrong: a Figure with a row for each input, the failing ones first.
+
+        The relative error of every entry, the error against the step size of the finite difference,
+        and how many entries have which ratio of backward's value to the numerical one.
+        """
         from ..viz import plot_gradient_errors
 
         return plot_gradient_errors(self)
 
+    def to_dict(self) -> dict[str, Any]:
+        """The report in plain Python types, without its arrays; report_json.py has the format."""
+        from .report_json import as_dict
 
-def _wrap(text: str, indent: str = "") -> list[str]:
-    return textwrap.wrap(text, 88, subsequent_indent=indent, break_long_words=False) or [text]
+        return as_dict(self)
+
+    def to_json(self, indent: int | None = None) -> str:
+        """The report as strict JSON, which has no NaN: see report_json.py."""
+        from .report_json import as_json
+
+        return as_json(self, indent)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> "GradientReport":
+        """What to_dict gave, as a report again; it lacks the arrays, so it draws no picture.
+
+        Raises   ValueError if data is something else, or of a later version of the format
+        """
+        from .report_json import from_dict
+
+        return from_dict(data)
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"

@@ -12,6 +12,7 @@ class GradientSettings:
     cotangents    number of random directions in which the output is weighed
     seed          of the generator that draws them
     max_entries   entries checked per parameter of a model (check_model); None for every entry
+    large         inputs with more entries than this are checked along directions, and in a sample
 
     >>> GradientSettings(tolerance=1e-4).cotangents
     2
@@ -22,6 +23,7 @@ class GradientSettings:
     cotangents: int = 2
     seed: int = 0
     max_entries: int | None = 12
+    large: int = 4096
 
     def __post_init__(self) -> None:
         if not (self.tolerance > 0 and self.step > 0 and self.cotangents >= 1):

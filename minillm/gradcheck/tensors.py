@@ -9,6 +9,7 @@ from ..autograd import Tensor, no_grad
 from ..backend import is_array, to_numpy
 from ..ops.checks import is_floating
 from .comparison import compare_all, finite_outputs
+from .diagnosis import Call
 from .inputs import argument_names, cotangents, same_randomness, to_float64, unflatten
 from .numeric import flatten
 from .report import GradientReport
@@ -30,28 +31,29 @@ def check_function(
     settings = settings or GradientSettings()
     report = GradientReport(getattr(fn, "__name__", "function"), tolerance=settings.tolerance)
     arrays = [to_float64(x.data if isinstance(x, Tensor) else x) for x in tensors]
-    names = argument_names(fn, len(arrays))
 
-    def call(wrapped: list[Any]) -> tuple[Tensor, ...]:
+    def run(wrapped: list[Any]) -> tuple[Tensor, ...]:
         with same_randomness():
             out = fn(*wrapped)
         return out if isinstance(out, tuple) else (out,)
 
     def outputs() -> np.ndarray:
         with no_grad():
-            outs = call([Tensor(x) if is_array(x) else x for x in arrays])
+            outs = run([Tensor(x) if is_array(x) else x for x in arrays])
         return flatten(out.data for out in outs)
 
-    outs = call([Tensor(x) if is_array(x) else x for x in arrays])
-    if not finite_outputs(report, [out.data for out in outs]):
-        return report
-    weights = cotangents([out.data for out in outs], settings)
-    gradients = []
-    for weight in weights:
+    def pull_back(weight: np.ndarray) -> tuple:
         leaves = [Tensor(x, is_floating(x)) if is_array(x) else x for x in arrays]
-        backward_through(call(leaves), weight)
-        gradients.append([leaf_gradient(leaf) for leaf in leaves])
-    compare_all(report, settings, outputs, weights, names, arrays, gradients)
+        backward_through(run(leaves), weight)
+        return tuple([leaf_gradient(leaf) for leaf in leaves])
+
+    outs = [out.data for out in run([Tensor(x) if is_array(x) else x for x in arrays])]
+    if not finite_outputs(report, outs):
+        return report
+    weights = cotangents(outs, settings)
+    call = Call(argument_names(fn, len(arrays)), arrays, tuple(outs), weights, pull_back)
+    compare_all(report, settings, call, outputs, [pull_back(weight) for weight in weights])
+    report.findings.sort(key=lambda finding: finding.certainty)
     return report
 
 

@@ -1,4 +1,4 @@
-"""Loss curves, attention maps and gradient-check heat maps.
+"""Loss curves and attention maps, and what all pictures share.
 
 matplotlib is imported when the first picture is asked for, so that everything else works without it.
 Colours are those of Paul Tol's bright scheme, which readers with any colour vision can tell apart.
@@ -101,34 +101,6 @@ def plot_attention(probabilities: Any, tokens: list[str], *, title: str = "Atten
     figure.colorbar(image, ax=figure.axes, shrink=0.8, label="probability")
     words = [_drawable(word, fonts) for word in title.split()]
     figure.suptitle(" ".join(words), fontfamily=fonts)
-    return figure
-
-
-def plot_gradient_errors(report: Any) -> Any:
-    """The relative error of every entry, one panel for each input of a GradientReport.
-
-    >>> from minillm import ops
-    >>> from minillm.gradcheck import check_gradients
-    >>> report = check_gradients(ops.exp_forward, ops.exp_backward, np.ones((2, 3)))
-    >>> plot_gradient_errors(report).get_suptitle()
-    'exp: passed'
-    """
-    from matplotlib.colors import LogNorm
-
-    rows = [row for row in report.inputs if row.errors is not None]
-    figure = new_figure(max(3.4 * len(rows), 4), 3.4)
-    for i, row in enumerate(rows):
-        axes = figure.add_subplot(1, len(rows), i + 1)
-        errors = np.asarray(row.errors)
-        flat = errors.reshape(-1, errors.shape[-1]) if errors.ndim else errors.reshape(1, 1)
-        image = axes.imshow(
-            np.clip(flat, 1e-16, 10), cmap="viridis", norm=LogNorm(1e-16, 10), aspect="auto"
-        )
-        axes.set_title(f"{row.name} {row.shape}: worst {row.relative_error:.0e}", fontsize=9)
-        axes.set(xlabel="last axis", ylabel="all other axes")
-    if rows:
-        figure.colorbar(image, ax=figure.axes, label="relative error of the gradient")
-    figure.suptitle(f"{report.name}: {'passed' if report.passed else 'FAILED'}")
     return figure
 
 

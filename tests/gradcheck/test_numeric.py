@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from minillm.gradcheck.numeric import flatten, numerical_gradient
+from minillm.gradcheck.numeric import (
+    central_difference,
+    directional_slope,
+    flatten,
+    numerical_gradient,
+    numerical_slopes,
+    stencil,
+)
 
 DERIVATIVES = {
     "exp": (np.exp, np.exp),
@@ -36,8 +43,9 @@ def test_polynomials_of_degree_four_are_exact_whatever_the_step():
 
 
 def test_the_error_falls_with_the_fourth_power_of_the_step():
+    x = np.array([0.5])
     errors = [
-        abs(gradient(np.exp, np.array([0.5]), step=h)[0][0, 0] - np.exp(0.5)) for h in (0.2, 0.1)
+        abs(stencil(lambda: np.exp(x), x, 0, np.exp(x), h)[0][0] - np.exp(0.5)) for h in (0.2, 0.1)
     ]
     assert 14 < errors[0] / errors[1] < 18
 
@@ -76,7 +84,7 @@ def test_entries_near_an_edge_get_a_smaller_step():
 def test_entries_without_a_finite_estimate_are_skipped_and_named():
     x = np.array([[1.0, 0.0], [4.0, 9.0]])
     numeric, skipped = gradient(np.sqrt, x)
-    assert skipped == [(0, 1)]
+    assert skipped == [((0, 1), "the function is not finite around it")]
     np.testing.assert_array_equal(np.isnan(numeric[0]), [[False, True], [False, False]])
     np.testing.assert_allclose(numeric[0][1], [1 / 4, 1 / 6], rtol=1e-10)
 
@@ -90,3 +98,74 @@ def test_flatten_joins_all_outputs():
     flat = flatten([np.ones((2, 3), dtype=np.float32), 5.0])
     assert flat.dtype == np.float64
     np.testing.assert_array_equal(flat, [1, 1, 1, 1, 1, 1, 5])
+
+
+KINKS = {
+    "relu at 0": (lambda x: np.maximum(x, 0), 0.0),
+    "relu within the smallest stencil": (lambda x: np.maximum(x, 0), 2e-7),
+    "abs at 0": (np.abs, 0.0),
+    "a tie of maximum": (lambda x: np.maximum(x, 3 * x - 2), 1.0),
+    "a small corner on a slope": (lambda x: 5 * x + 0.01 * np.abs(x - 1), 1.0),
+    "a jump": (lambda x: x + (x > 1), 1.0),
+}
+
+
+@pytest.mark.parametrize("name", KINKS)
+def test_kinks_and_jumps_are_skipped_and_named(name):
+    function, where = KINKS[name]
+    x = np.array([-0.7, where, 1.9])
+    numeric, skipped = gradient(function, x)
+    assert skipped == [((1,), "the function has a kink or a jump there")]
+    assert np.isfinite(numeric[0][[0, 2]]).all()
+
+
+def test_a_kink_inside_the_wide_stencil_only_is_no_reason_to_skip():
+    x = np.array([5e-4, -1.0])  # the steps are 7e-4 and 1.4e-3: across the corner of relu
+    numeric, skipped = gradient(lambda x: np.maximum(x, 0) * x, x)
+    assert skipped == []
+    np.testing.assert_allclose(numeric[0], [1e-3, 0], rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e6])
+@pytest.mark.parametrize("name", DERIVATIVES)
+def test_smooth_functions_have_no_kinks_on_any_scale(name, scale, rng):
+    x = rng.uniform(0.2, 2.0, 50) * rng.choice([-1, 1], 50)
+    function, derivative = DERIVATIVES[name]
+    numeric, skipped = gradient(lambda x: scale * function(x), x)
+    assert skipped == []
+    np.testing.assert_allclose(numeric[0], scale * derivative(x), rtol=1e-7, atol=1e-9 * scale)
+
+
+def test_the_jacobian_is_kept_if_it_is_small_enough():
+    x, matrix = np.array([1.0, 2.0]), np.array([[3.0, 5.0], [7.0, 11.0], [13.0, 17.0]])
+    slopes = numerical_slopes(lambda: matrix @ x, x, np.ones((1, 3)), 1e-3, keep_jacobian=6)
+    np.testing.assert_allclose(slopes.jacobian, matrix, rtol=1e-10)
+    slopes = numerical_slopes(lambda: matrix @ x, x, np.ones((1, 3)), 1e-3, keep_jacobian=5)
+    assert slopes.jacobian is None
+
+
+def test_the_estimated_noise_covers_the_real_one(rng):
+    x = rng.standard_normal(200)
+    weights = rng.standard_normal((1, 200))
+    slopes = numerical_slopes(lambda: 1e6 + np.sin(x), x, weights, 1e-3)
+    errors = np.abs(slopes.gradients[0] - weights[0] * np.cos(x))
+    assert (errors < slopes.noise).all()
+    assert errors.max() > slopes.noise.max() / 100
+
+
+def test_the_slope_along_a_direction(rng):
+    x, direction = rng.standard_normal((2, 3, 5))
+    weights = rng.standard_normal((2, 15))
+    before = x.copy()
+    found = directional_slope(lambda: np.sin(x).ravel(), x, direction, weights, 1e-3)
+    np.testing.assert_allclose(found, weights @ (np.cos(x) * direction).ravel(), rtol=1e-9)
+    np.testing.assert_array_equal(x, before)
+
+
+def test_the_textbook_difference_has_its_best_step_near_1e_minus_5():
+    x = np.array([0.9])
+    error = {
+        h: abs(central_difference(lambda: np.exp(x), x, 0, np.ones(1), h) / np.exp(0.9) - 1)
+        for h in (1e-1, 1e-5, 1e-12)
+    }
+    assert error[1e-5] < 1e-9 < 1e-6 < min(error[1e-1], error[1e-12])

@@ -5,10 +5,8 @@ import io
 import numpy as np
 import pytest
 
-from minillm.gradcheck import check_gradients
-from minillm.ops import multiply_backward, multiply_forward
 from minillm.training import History
-from minillm.viz import plot_attention, plot_gradient_errors, plot_history
+from minillm.viz import plot_attention, plot_history
 
 
 def draw(figure):
@@ -127,26 +125,3 @@ def test_a_chinese_title_lacks_no_glyph():
 def test_wrong_shapes_are_refused(shape, tokens):
     with pytest.raises(ValueError, match="plot_attention"):
         plot_attention(np.zeros(shape), ["a"] * tokens)
-
-
-def test_gradient_errors_have_a_panel_for_each_input():
-    a, b = np.random.default_rng(0).standard_normal((2, 3, 5))
-    report = check_gradients(multiply_forward, multiply_backward, a, b)
-    figure = draw(plot_gradient_errors(report))
-    titles = [axes.get_title() for axes in axes_with_pictures(figure)]
-    assert [title.split()[0] for title in titles] == ["a", "b"]
-    assert all("(3, 5)" in title and "worst" in title for title in titles)
-    assert "passed" in figure.get_suptitle()
-    assert "relative error of the gradient" in [axes.get_ylabel() for axes in figure.axes]
-
-
-def test_a_wrong_gradient_is_shown_as_failed():
-    def wrong(grad_out, saved):
-        grad_a, grad_b = multiply_backward(grad_out, saved)
-        return grad_a, 2 * grad_b
-
-    a, b = np.random.default_rng(0).standard_normal((2, 3, 5))
-    figure = draw(plot_gradient_errors(check_gradients(multiply_forward, wrong, a, b)))
-    assert "FAILED" in figure.get_suptitle()
-    wrong_panel = axes_with_pictures(figure)[1]
-    assert (np.asarray(wrong_panel.get_images()[0].get_array()) > 0.1).all()

@@ -1,0 +1,161 @@
+"""Added terms that are missing: a sum or a mean over an axis, or one of several branches.
+
+Softmax, layer norm and their like have gradients of the form
+
+    grad_x = (something for each entry) + f * sum_over_the_axis(h * grad_out)              (1)
+
+The second term is a matrix f h^T, of rank one, in every row.  If B - J has that form, the term is
+missing, doubled, or has the wrong sign; f and h are compared with the arrays at hand, and whether
+their product comes with a factor 1/n tells a mean from a sum.
+"""
+
+import itertools
+from collections.abc import Iterator
+
+import numpy as np
+
+from .evidence import Mismatch, proportional, same
+
+Named = tuple[str, str, float | None]
+
+
+def row_term(m: Mismatch) -> Named | None:
+    """B - J is of low rank along one axis: the term (1) is wrong."""
+    if not m.has_matrices or m.shape != np.shape(m.call.outputs[0]) or not m.known.all():
+        return None
+    rows = m.rows[0]
+    for axis in range(len(m.shape)):
+        n = m.shape[axis]
+        blocks = [_blocks(x[rows], m.shape, axis) for x in (m.D, m.J, m.B)]
+        if n < 2 or any(block is None for block in blocks):
+            continue
+        D, J, B = (np.asarray(block) for block in blocks)
+        off = ~np.eye(n, dtype=bool)
+        if not D[:, off].any():
+            continue
+        if not J[:, off].any():
+            return (
+                _named_term(m, axis, D, "there, but should not be") if _rank(D) <= 2 < n else None
+            )
+        if not B[:, off].any():
+            dense = np.count_nonzero(J[:, off]) > 0.5 * J[:, off].size
+            return _named_term(m, axis, D * off, "missing") if dense else None
+        if _rank(D) <= (2 if n > 3 else 1):
+            return _named_term(m, axis, D, _what_happened(J[:, off], B[:, off]))
+    return None
+
+
+def _what_happened(J: np.ndarray, B: np.ndarray) -> str:
+    """How a term is wrong that is not just absent: from what the entries off the diagonal say."""
+    factor = proportional(B, J)
+    if factor is None:
+        return "missing, counted twice, or has the wrong sign"
+    return "has the wrong sign" if factor < 0 else f"counted {factor:.4g} times"
+
+
+def _blocks(matrix: np.ndarray, shape: tuple[int, ...], axis: int) -> np.ndarray | None:
+    """(G, n, n): the blocks of a matrix that mixes entries along one axis only, else None."""
+    n = shape[axis]
+    index = np.moveaxis(np.arange(matrix.shape[0]).reshape(shape), axis, -1).reshape(-1, n)
+    blocks = np.stack([matrix[np.ix_(row, row)] for row in index])
+    return blocks if np.count_nonzero(blocks) == np.count_nonzero(matrix) else None
+
+
+def _rank(blocks: np.ndarray) -> int:
+    """The largest rank of the blocks that are not zero."""
+    values = np.linalg.svd(blocks, compute_uv=False)
+    return int((values > 1e-6 * values[:, :1].max()).sum(axis=1).max())
+
+
+def _named_term(m: Mismatch, axis: int, D: np.ndarray, how: str) -> Named | None:
+    """A sum or a mean, and of what if the arrays at hand tell.
+
+    D   (G, rows of the output, entries of the input): h stands along the rows, f along the entries
+    """
+    n = m.shape[axis]
+    for (f_name, f), (h_name, h) in _pairs(m, axis):
+        outer = np.where(D != 0, h[:, :, None] * f[:, None, :], 0.0)
+        scale = _scale(m, axis, D, outer)
+        if scale is None:
+            continue
+        factor_name, factor = scale
+        means, sums = ([abs(abs(factor) * x / k - 1) < 1e-5 for k in (1, 2)] for x in (n, 1))
+        if not any(means) and not any(sums):
+            continue
+        mean = any(means) and n > 2
+        product = " * ".join(x for x in (factor_name, f_name) if x)
+        inside = "grad_out" + (f" * {h_name}" if h_name else "")
+        formula = f"{product + ' * ' if product else ''}{'mean' if mean else 'sum'}({inside})"
+        return _term(m, axis, "mean" if mean else "sum", how, f", {formula},")
+    if how.startswith("missing, "):
+        return None  # a term of this form, but not one that the formula could contain
+    return _term(m, axis, "sum" if _sums_to_a_constant(m, axis) else "mean", how, "")
+
+
+def _term(m: Mismatch, axis: int, word: str, how: str, formula: str) -> Named:
+    verb = "" if how.startswith("has") else "is "
+    return f"missing_{word}_term", (
+        f"in the gradient of {m.name} the term with the {word} over axis {axis}{formula} {verb}{how}: "
+        f"every entry acts on its whole row of the output, not only on its own place"
+    ), None  # fmt: skip
+
+
+def _scale(m: Mismatch, axis: int, D: np.ndarray, outer: np.ndarray) -> tuple[str, float] | None:
+    """(words for an array that is constant along the axis, c) with D = c * array * outer."""
+    norm = (outer * outer).sum(axis=(1, 2))
+    if (norm == 0).any():
+        return None
+    kappa = (D * outer).sum(axis=(1, 2)) / norm
+    if not same(kappa[:, None, None] * outer, D):
+        return None
+    factor = proportional(kappa, np.ones_like(kappa))
+    if factor is not None:
+        return "", factor
+    for label, array in m.call.arrays:
+        rows = _along(array, m.shape, axis)
+        if rows is not None and np.ptp(rows, axis=1).max() == 0:
+            for p in (1, 2, 3):
+                factor = proportional(kappa, rows[:, 0] ** p)
+                if factor is not None:
+                    return label if p == 1 else f"{label}^{p}", factor
+    return None
+
+
+def _along(array: np.ndarray, shape: tuple[int, ...], axis: int) -> np.ndarray | None:
+    """An array at hand as rows along an axis of the input, (G, n); None if it does not fit."""
+    try:
+        full = np.broadcast_to(array, shape)
+    except ValueError:
+        return None
+    return np.moveaxis(full, axis, -1).reshape(-1, shape[axis])
+
+
+def _pairs(
+    m: Mismatch, axis: int
+) -> Iterator[tuple[tuple[str, np.ndarray], tuple[str, np.ndarray]]]:
+    """Pairs of candidates for f and h: arrays at hand, their exponentials, products of two."""
+    single: list[tuple[str, np.ndarray]] = []
+    for label, array in m.call.arrays:
+        rows = _along(array, m.shape, axis)
+        if rows is not None and np.ptp(rows, axis=1).max() > 0:
+            single.append((label, rows))
+            if np.abs(rows).max() < 20:
+                single.append((f"exp({label})", np.exp(rows)))
+            single.append((f"({label} - its mean)", rows - rows.mean(axis=1, keepdims=True)))
+    ones = ("", np.ones((int(np.prod(m.shape)) // m.shape[axis], m.shape[axis])))
+    double = [(f"{p} * {q}", x * y) for (p, x), (q, y) in itertools.combinations(single, 2)]
+    yield from itertools.product([ones, *single], [ones, *single])
+    yield from itertools.product([ones, *single], double[:40])
+
+
+def _sums_to_a_constant(m: Mismatch, axis: int) -> bool:
+    """True if the rows of the output have a constant sum other than 0: softmax and its like."""
+    out = np.asarray(m.call.outputs[0])
+    for values in (out, np.exp(np.minimum(out, 20.0))):
+        total = values.sum(axis=axis)
+        if (
+            np.ptp(total) < 1e-9 * max(abs(float(total.flat[0])), 1e-3)
+            and abs(total.flat[0]) > 1e-9
+        ):
+            return True
+    return False

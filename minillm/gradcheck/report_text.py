@@ -1,0 +1,136 @@
+"""A gradient report for the terminal: no line longer than 88 columns, no colour needed."""
+
+import textwrap
+
+from .report import HEADER, GradientReport, InputCheck, error_in_words
+
+WIDTH = 88
+LONGEST_NAME = 18  # of an input that still shares a line with its numbers
+MOST_ROWS = 20  # of the table; a model has hundreds of parameters
+LEGEND = "backward: the value returned at that entry; numerical: what it should be."
+OVERALL = "{}: backward against numerical over all entries, 1 where they agree."
+
+
+def as_text(report: GradientReport) -> str:
+    """The verdict, its reason, the table, and whatever else there is to say."""
+    lines = wrap(report.heading())
+    for finding in report.findings[:1]:
+        lines += [*wrap(finding.message, "  "), ""]
+    if report.inputs:
+        lines += table(report)
+    if len(report.findings) > 1:
+        lines += ["", "also wrong:"]
+        said = {report.findings[0].message}
+        for finding in report.findings[1:]:
+            message = "as above" if finding.message in said else finding.message
+            lines += wrap(f"- {finding.input} ({finding.kind}): {message}", "", "  ")
+            said.add(finding.message)
+    for note in report.all_notes():
+        lines += wrap(f"note: {note}", "", "  ")
+    if report.source:
+        lines += wrap(f"derivation: {report.source}", "", "  ")
+    return "\n".join(lines).rstrip()
+
+
+def table(report: GradientReport) -> list[str]:
+    """The rows that matter as aligned columns, or as sentences where columns would be too wide."""
+    shown = rows_to_show(report)
+    header, *cells = report.rows()
+    cells = [tuple(map(printable, cells[i])) for i in shown]
+    failed = report.failed_inputs
+    wrong = [row for row in failed if row.checked and not row.relative_error <= report.tolerance]
+    lines, legend = [line for row in cells for line in in_words(row)], []
+    for hidden, short in layouts([report.inputs[i] for i in shown], cells, wrong):
+        keep = [i for i, title in enumerate(header) if title not in hidden]
+        if short:
+            cells = [(*row[:-1], row[-1].replace("agrees to rounding", "agrees")) for row in cells]
+        columns = aligned([tuple(row[i] for i in keep) for row in (header, *cells)])
+        if max(map(len, columns)) <= WIDTH:
+            lines = columns
+            if wrong:
+                legend = [LEGEND]
+                overall = [title for title in ("ratio", "cosine") if title not in hidden]
+                legend += [OVERALL.format(" and ".join(overall))] if overall else []
+            break
+    if len(shown) < len(report.inputs):
+        rest = [row for i, row in enumerate(report.inputs) if i not in shown]
+        lines += wrap(the_rest(rest, failed), "  ")
+    return lines + [line for sentence in legend for line in wrap(sentence, "  ")]
+
+
+def layouts(
+    rows: list[InputCheck], cells: list[tuple[str, ...]], wrong: list[InputCheck]
+) -> list[tuple[set[str], bool]]:
+    """Which columns to hide, and whether to shorten the verdict: the fullest table first."""
+    hidden = {title for title, *column in zip(HEADER, *cells, strict=True) if not any(column)}
+    if not any(f"{row.ratio:.4g}" not in ("1", "nan") for row in wrong):
+        hidden.add("ratio")
+    if not any(abs(row.cosine) < 0.9999 for row in wrong):  # 1 or -1 says no more than the ratio
+        hidden.add("cosine")
+    complete = {"entries"} if all(row.checked == row.size for row in rows) else set()
+    steps: list[set[str]] = [set(), complete, {"cosine"}, {"ratio"}]
+    result = [(set(hidden), False)]
+    for step in steps:
+        hidden |= step
+        result.append((set(hidden), True))
+    return result
+
+
+def rows_to_show(report: GradientReport) -> list[int]:
+    """Which inputs: the failing ones, then others as long as there is room, in their order."""
+    failed = {id(row) for row in report.failed_inputs}
+    order = sorted(range(len(report.inputs)), key=lambda i: id(report.inputs[i]) not in failed)
+    return sorted(order[:MOST_ROWS])
+
+
+def the_rest(rows: list[InputCheck], failed: list[InputCheck]) -> str:
+    """One line for the rows that are not shown."""
+    worst = max(row.relative_error for row in rows)
+    wrong = sum(any(row is bad for bad in failed) for row in rows)
+    verdict = (
+        f"{wrong} of them wrong" if wrong else f"worst error {worst:.1e}, {error_in_words(worst)}"
+    )
+    return f"... and {len(rows)} more inputs: {verdict}"
+
+
+def aligned(table: list[tuple[str, ...]]) -> list[str]:
+    """Columns of equal width; a long name gets a line of its own."""
+    lines: list[tuple[str, ...]] = []
+    for name, *cells in table:
+        lines += [(name,), ("", *cells)] if len(name) > LONGEST_NAME else [(name, *cells)]
+    full = [line for line in lines if len(line) > 1]
+    widths = [max(map(len, column)) for column in zip(*full, strict=True)]
+    return [
+        ("  " + "  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=False))).rstrip()
+        for line in lines
+    ]
+
+
+def in_words(cells: tuple[str, ...]) -> list[str]:
+    """A row that fits no table: 'x (2, 3): 6 entries, worst error 1e-3 at [0, 1], ...'."""
+    name, shape, entries, error, at, backward, numerical, _, _, verdict = cells
+    text = f"{name} {shape}: {verdict}; entries compared: {entries}"
+    if error:
+        text += f"; worst error {error} at {at}, backward {backward}, numerical {numerical}"
+    return wrap(text, "  ", "      ")
+
+
+def wrap(text: str, first: str = "", rest: str | None = None) -> list[str]:
+    """The text in lines of at most 88 columns; `first` and `rest` are put before them."""
+    rest = first if rest is None else rest
+    lines = textwrap.wrap(
+        printable(text), WIDTH, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False
+    )
+    return lines or [first.rstrip()]
+
+
+def printable(text: str) -> str:
+    r"""The text with control characters, which could move a terminal's cursor, written as escapes.
+
+    >>> printable("line\nline \x1b[2J")
+    'line line \\x1b[2J'
+    """
+    return "".join(
+        c if c.isprintable() else " " if c.isspace() else c.encode("unicode_escape").decode()
+        for c in text
+    )
