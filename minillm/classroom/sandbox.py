@@ -165,7 +165,7 @@ def judge(result: SubmissionResult, run: Run, limits: Limits) -> None:
         for function in result.functions
         if function.verdict in ("exited", "memory limit")
     ]
-    if run.printed > limits.output:
+    if run.printed > limits.output and not (problems and problems[0][0] == "too much output"):
         problems.append(("too much output", f"it printed {run.printed:,} bytes"))
     for status, detail in problems:
         if result.status == "ok" or status == "patched the checker":

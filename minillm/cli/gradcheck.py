@@ -37,6 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--list", action="store_true", help="list the operations and stop")
     parser.add_argument("--seed", type=int, default=0, help="of the inputs of operations")
+    _add_student_arguments(parser)
+    _add_mutant_arguments(parser)
+
+
+def _add_student_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "students",
         "a file gives a report, a folder a table; example:  python -m minillm gradcheck "
@@ -58,6 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--jobs", type=int, help="submissions at a time, 2 if not given")
     group.add_argument("--timeout", type=float, help="seconds for a submission, 20 if not given")
     group.add_argument("--memory", type=int, help="megabytes for a submission, 1024 if not given")
+
+
+def _add_mutant_arguments(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("the checker itself")
     group.add_argument(
         "--mutants", action="store_true", help="how many wrong backward passes it finds and names"
@@ -162,7 +170,8 @@ def run_students(arguments: argparse.Namespace) -> int:
     if folder:
         print(to_text(table))
         seconds = time.perf_counter() - started
-        print(f"\n{len(results)} submissions in {seconds:.1f} s")
+        count = "1 submission" if len(results) == 1 else f"{len(results)} submissions"
+        print(f"\n{count} in {seconds:.1f} s")
     else:
         print("\n\n".join(file_report(result, level) for result in results))
     for kind, path in targets.items():

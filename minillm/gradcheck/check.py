@@ -20,7 +20,7 @@ import numpy as np
 from ..backend import is_array, to_numpy
 from ..ops.checks import is_floating
 from .comparison import compare_all, finite_outputs, report_mutation
-from .diagnosis import Call
+from .diagnosis import Call, one_story
 from .inputs import (
     argument_names,
     axis_letters,
@@ -81,6 +81,7 @@ def check_gradients(
             pair.check_linearity(weights[0], gradients[0])
             pair.check_repetition(weights[0], gradients[0])
             compare_all(report, settings, pair.call(weights), pair.flat_outputs, gradients)
+    one_story(report.findings)
     report.findings.sort(key=lambda finding: finding.certainty)
     report.seconds = time.perf_counter() - started
     return report

@@ -258,7 +258,7 @@ def entry_errors(
         )
         errors = distance / scale
     errors = np.where(np.isnan(errors), np.inf, errors)
-    errors = np.where(distance <= slopes.noise, np.minimum(errors, tolerance), errors)
+    errors = np.where(distance <= slopes.noise, np.minimum(errors, 0.1 * tolerance), errors)
     return np.where(known, errors, -1.0)
 
 

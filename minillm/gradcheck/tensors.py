@@ -9,7 +9,7 @@ from ..autograd import Tensor, no_grad
 from ..backend import is_array, to_numpy
 from ..ops.checks import is_floating
 from .comparison import compare_all, finite_outputs
-from .diagnosis import Call
+from .diagnosis import Call, one_story
 from .inputs import argument_names, cotangents, same_randomness, to_float64, unflatten
 from .numeric import flatten
 from .report import GradientReport
@@ -53,6 +53,7 @@ def check_function(
     weights = cotangents(outs, settings)
     call = Call(argument_names(fn, len(arrays)), arrays, tuple(outs), weights, pull_back)
     compare_all(report, settings, call, outputs, [pull_back(weight) for weight in weights])
+    one_story(report.findings)
     report.findings.sort(key=lambda finding: finding.certainty)
     return report
 

@@ -12,11 +12,12 @@ import numpy as np
 from ..report import Finding
 from .edges import changed_edge
 from .evidence import Call, Mismatch
-from .fallback import structure
+from .fallback import one_story, structure
 from .operands import factor_of_entries, local_derivative, product
 from .places import (
     averaged,
     lost_output,
+    lost_places,
     mask,
     one_of_a_sum,
     overwritten,
@@ -30,18 +31,18 @@ from .places import (
 )
 from .proportions import constant_factor, exchanged_inputs, zero
 from .shapes import wrong_shape
-from .terms import row_term
+from .terms import row_number, row_term
 from .variants import changed_library_backward
 
 RULES = (
     zero, constant_factor, transposed, overwritten, averaged, lost_output, one_of_a_sum,
-    reordered, untransposed, signs, summed_too_far, mask, local_derivative, row_term,
-    through_time, wrong_axis, exchanged_inputs, product, factor_of_entries,
-    changed_library_backward, changed_edge, structure,
+    lost_places, reordered, untransposed, signs, summed_too_far, mask, local_derivative,
+    row_term, row_number, through_time, wrong_axis, exchanged_inputs, product,
+    factor_of_entries, changed_library_backward, changed_edge, structure,
 )  # fmt: skip
 DOUBT: dict[Any, int] = {local_derivative: 1, factor_of_entries: 1, structure: 2}
 
-__all__ = ["Call", "Mismatch", "diagnose", "relative_errors", "worst_entry"]
+__all__ = ["Call", "Mismatch", "diagnose", "one_story", "relative_errors", "worst_entry"]
 
 
 def diagnose(

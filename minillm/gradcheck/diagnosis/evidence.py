@@ -40,6 +40,7 @@ class Call:
     pull_back        pull_back(grad_out as a flat vector) -> one gradient per argument
     saved_names      words for what it saved, from its docstring
     operation        name of the library's operation that forward is, or ""
+    agreed, failed   inputs whose gradients were compared already
     shapes           words for the axes of an argument, from forward's docstring: {"q": "BHTD"}
     """
 
@@ -53,6 +54,8 @@ class Call:
     saved_names: list[str] = field(default_factory=list)
     operation: str = ""
     shapes: dict[str, list[str]] = field(default_factory=dict)
+    agreed: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
 
     @cached_property
     def size(self) -> int:

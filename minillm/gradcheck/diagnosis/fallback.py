@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ..report import Finding
 from .evidence import Mismatch
 from .words import where
 
@@ -15,6 +16,8 @@ def structure(m: Mismatch) -> Named | None:
     right = np.isclose(m.A, m.N, rtol=1e-5, atol=1e-5 * np.abs(m.N).max(initial=0)).all(axis=0)
     some = f"; {int(right.sum())} of its {right.size} entries are right" if right.any() else ""
     wrong = ~right
+    if m.has_matrices and one_step(m):
+        return one_step(m)
     if m.has_matrices and wrong.mean() > VERY_FEW and wrong.sum() > 1:
         J, B = m.J != 0, m.B != 0
         lost, extra = (J & ~B).sum(), (B & ~J).sum()
@@ -30,7 +33,7 @@ def structure(m: Mismatch) -> Named | None:
                 "but not in forward, where a mask keeps them apart: the mask is missing in backward"
                 + some
             ), None  # fmt: skip
-        if extra <= 0.02 * J.sum():
+        if extra <= 0.5 * J.sum() and lost <= 0.5 * J.sum():
             places = f" (wrong at {where(m, ~right)})" if 0 < right.sum() else ""
             return "wrong_operand", (
                 f"every entry of the gradient of {m.name} depends on the right entries of grad_out, "
@@ -51,3 +54,40 @@ def _masked(m: Mismatch) -> bool:
     return any(np.asarray(x).dtype == bool and np.ndim(x) for x in options.values()) or bool(
         options.get("is_causal") or options.get("lengths") is not None
     )
+
+
+def one_step(m: Mismatch) -> Named | None:
+    """A parameter that all steps share gets the gradient of one step: it is assigned, not added up.
+
+    The inputs before it are right, so what flows back through the steps is; and the output of the
+    first step, which has used the parameter only once, is the only one that is right.
+    """
+    failed = any(name in m.call.failed for name in m.call.names)
+    if failed or not m.call.agreed or m.numeric.ndim == 1:
+        return None
+    for j, rows in enumerate(m.rows):
+        for a, size in enumerate(np.shape(m.call.outputs[j])):
+            index = m.out_places[j][:, a]
+            wrong = [bool(m.D[rows][index == t].any()) for t in range(size)]
+            heard = [bool(m.B[rows][index == t].any()) for t in range(size)]
+            first = not wrong[0] and heard[0] and all(wrong[1:])
+            last = all(wrong) and heard[-1] and not any(heard[:-1])
+            if size > 2 and (first or last):
+                return "missing_broadcast_sum", (
+                    f"the gradient of {m.name} is that of the {'first' if first else 'last'} of "
+                    f"{size} steps along axis {a} of the output alone: every step uses {m.name}, so "
+                    "their gradients must be added up (+=, not =)"
+                ), None  # fmt: skip
+    return None
+
+
+def one_story(findings: list[Finding]) -> None:
+    """One mistake often spoils several gradients: let them be told as one."""
+    cut = [f.input for f in findings if f.kind == "zero_gradient"]
+    for finding in findings:
+        if cut and finding.certainty == 2 and finding.kind == "wrong_operand":
+            finding.kind, finding.certainty = "dropped_branch", -1
+            finding.message = (
+                f"the gradient of {finding.input} is wrong and that of {', '.join(cut)} is zero: one "
+                "way back, on which both lie, is cut"
+            )

@@ -231,6 +231,11 @@ def factor_of_entries(m: Mismatch) -> Named | None:
                 f"the entries of the gradient of {m.name} at {where(m, wrong)} are {values[0]:.6g} "
                 "times what they should be; the others are right"
             ), float(values[0])  # fmt: skip
+        if len(values) == 1 and words == "grad_out" and (factors[norms > 0] == 1).any():
+            return "dropped_branch", (
+                f"what arrives at {int(wrong.sum())} entries of the output counts {values[0]:.4g} "
+                f"times in the gradient of {m.name}; what arrives at the others is right"
+            ), None  # fmt: skip
         return "wrong_operand", (
             f"{words} is multiplied by {name or 'a number of its own at each entry'} too much: an "
             f"array factor on the way to {m.name} is missing, or another one stands in its place"
@@ -257,20 +262,31 @@ def _matching_array(m: Mismatch, factors: np.ndarray, shape: tuple[int, ...] | N
 
 def product(m: Mismatch) -> Named | None:
     """grad_out times a matrix at hand: the wrong one, or not transposed."""
-    used = _products(m, m.A, m.analytic)
+    used = _products(m, m.analytic)
     if not used:
         return None
-    right = _products(m, m.N, m.numeric)
+    right = _products(m, m.numeric)
+    masked = "" if right else _products(m, m.numeric, masked=True)
+    if masked:
+        return "wrong_entries", (
+            f"the gradient of {m.name} is computed as {used}, it should be {masked}: the mask is "
+            "forgotten in backward"
+        ), None  # fmt: skip
     message = f"the gradient of {m.name} is computed as {used}"
     message += f", it should be {right}" if right else ": that is the wrong product"
     return "wrong_operand", message, None
 
 
-def _products(m: Mismatch, flat: np.ndarray, gradient: np.ndarray) -> str:
+def _products(m: Mismatch, gradient: np.ndarray, masked: bool = False) -> str:
     """'grad_out @ b.T' if the gradient is such a product for the first two cotangents."""
     if len(m.call.outputs) > 1 or not m.known.all():
         return ""
-    for label, z in m.call.arrays:
+    arrays = m.call.arrays
+    if masked:
+        masks = [(n, z) for n, z in arrays if (z == 0).any() and len(np.unique(z)) == 2]
+        arrays = [(f"({n} * {k})", z * y) for n, z in arrays for k, y in masks
+                  if k != n and _fits(y.shape, z.shape)]  # fmt: skip
+    for label, z in arrays:
         for words, form in _forms(label, z):
             results = []
             for w in m.call.cotangents[:2]:
@@ -279,9 +295,7 @@ def _products(m: Mismatch, flat: np.ndarray, gradient: np.ndarray) -> str:
                 except ValueError:
                     break
                 extra = value.ndim - len(m.shape)
-                if extra > 0:
-                    value = value.sum(axis=tuple(range(extra)))
-                results.append(value)
+                results.append(value.sum(axis=tuple(range(extra))) if extra > 0 else value)
             if len(results) == 2 and all(np.shape(r) == m.shape for r in results):
                 if same(np.stack(results), gradient[:2]):
                     return words

@@ -109,6 +109,8 @@ def one_of_a_sum(m: Mismatch) -> Named | None:
             alone = inside[:, None] & J[rows]
             shared = (J[rows] & ~alone).any(axis=0) & alone.any(axis=0)
             if (alone == B[rows]).all() and shared.any():
+                if len(axes) == 1 and any(a == axes[0] for a, _ in _alignment(m, j, J[rows])):
+                    return _only(m, f"{listing(kept[:, 0])} of axis {axes[0]} of {out}")
                 words = f"axis {axes[0]}" if len(axes) == 1 else f"axes {axes}"
                 place = listing(kept[:, 0]) if len(axes) == 1 else f"place {kept[0].tolist()}"
                 return "missing_broadcast_sum", (
@@ -116,6 +118,14 @@ def one_of_a_sum(m: Mismatch) -> Named | None:
                     f"shared by {len(used)} places there, so its gradient is the sum over all of them"
                 ), None  # fmt: skip
     return None
+
+
+def _only(m: Mismatch, kept: str) -> Named:
+    """What arrives at other places of an axis that the input has too is lost."""
+    return "dropped_branch", (
+        f"only what arrives at {kept} is passed on to {m.name}, but {m.name} acts on the output at "
+        "other places too: their gradient must be added in"
+    ), None  # fmt: skip
 
 
 def _axis_sets(ndim: int) -> Iterator[tuple[int, ...]]:
@@ -143,6 +153,21 @@ def lost_output(m: Mismatch) -> Named | None:
                     f"the gradient that arrives through output {j} is not passed on to {m.name}{more}: "
                     f"grad_out[{j}] must be added in"
                 ), None  # fmt: skip
+    return None
+
+
+def lost_places(m: Mismatch) -> Named | None:
+    """What arrives at some entries of the outputs is not passed on; the rest is right."""
+    if not m.has_matrices:
+        return None
+    lost = m.J.any(axis=1) & ~m.B.any(axis=1)
+    columns = m.J[lost].any(axis=0) & m.B.any(axis=0)
+    if columns.any() and not m.D[~lost].any():
+        count, total = int(lost.sum()), int(m.J.any(axis=1).sum())
+        return "dropped_branch", (
+            f"what arrives at {count} of the {total} entries of the outputs is not passed on to "
+            f"{m.name}, though {m.name} acts on them; the rest is right"
+        ), None  # fmt: skip
     return None
 
 
@@ -343,9 +368,9 @@ def mask(m: Mismatch) -> Named | None:
 
 
 def _whole(lost: np.ndarray, J: np.ndarray) -> bool:
-    """True if entries are lost column by column or row by row, not in part."""
-    columns, rows = lost.any(axis=0), lost.any(axis=1)
-    return bool((lost[:, columns] == J[:, columns]).all() or (lost[rows] == J[rows]).all())
+    """True if whole entries of the input are lost, not some of the ways in which they act."""
+    columns = lost.any(axis=0)
+    return bool((lost[:, columns] == J[:, columns]).all())
 
 
 def wrong_axis(m: Mismatch) -> Named | None:

@@ -45,6 +45,33 @@ def row_term(m: Mismatch) -> Named | None:
     return None
 
 
+def row_number(m: Mismatch) -> Named | None:
+    """B - J is, for every row of the input, one number times a fixed vector: a lost sum inside.
+
+    This is what (1) becomes when more follows behind it, as the softmax inside attention: its row
+    sum reaches a query as one number times the mean of the keys.
+    """
+    if not m.has_matrices or not m.known.all() or len(m.shape) < 2:
+        return None
+    out = np.shape(m.call.outputs[0])
+    if len(m.rows) > 1 or len(out) != len(m.shape) or out[:-1] != m.shape[:-1] or out == m.shape:
+        return None
+    n, width = m.shape[-1], out[-1]
+    D, J = (x.reshape(-1, width, x.shape[1] // n, n) for x in (m.D, m.J))
+    groups = range(D.shape[0])
+    apart = np.stack([np.delete(D[g], g, axis=1) for g in groups])
+    if apart.any() or min(n, width) < 3:
+        return None
+    inside = [np.stack([x[g, :, g] for g in groups]) for x in (D, J)]
+    if _rank(inside[0]) == 1 and _rank(inside[1]) > 1 and not same(*np.abs(inside)):
+        return "missing_sum_term", (
+            f"what is wrong with the gradient of {m.name} is one number for each of its rows, times a "
+            "vector that does not depend on grad_out: a term with a sum over the row is missing, or "
+            "has the wrong sign, on the way (the row sum of a softmax, if there is one)"
+        ), None  # fmt: skip
+    return None
+
+
 def _what_happened(J: np.ndarray, B: np.ndarray) -> str:
     """How a term is wrong that is not just absent: from what the entries off the diagonal say."""
     factor = proportional(B, J)
@@ -72,7 +99,7 @@ def _named_term(m: Mismatch, axis: int, D: np.ndarray, how: str) -> Named | None
 
     D   (G, rows of the output, entries of the input): h stands along the rows, f along the entries
     """
-    n = m.shape[axis]
+    n, other = m.shape[axis], None
     for (f_name, f), (h_name, h) in _pairs(m, axis):
         outer = np.where(D != 0, h[:, :, None] * f[:, None, :], 0.0)
         scale = _scale(m, axis, D, outer)
@@ -80,16 +107,19 @@ def _named_term(m: Mismatch, axis: int, D: np.ndarray, how: str) -> Named | None
             continue
         factor_name, factor = scale
         means, sums = ([abs(abs(factor) * x / k - 1) < 1e-5 for k in (1, 2)] for x in (n, 1))
-        if not any(means) and not any(sums):
-            continue
-        mean = any(means) and n > 2
         product = " * ".join(x for x in (factor_name, f_name) if x)
         inside = "grad_out" + (f" * {h_name}" if h_name else "")
-        formula = f"{product + ' * ' if product else ''}{'mean' if mean else 'sum'}({inside})"
-        return _term(m, axis, "mean" if mean else "sum", how, f", {formula},")
+        formula = f", {product + ' * ' if product else ''}{{}}({inside}),"
+        if any(means) or any(sums):
+            word = "mean" if any(means) and n > 2 else "sum"
+            return _term(m, axis, word, how, formula.format(word))
+        other = other or formula
+    word = "sum" if _sums_to_a_constant(m, axis) else "mean"
+    if other:  # the right term, times a constant that tells nothing
+        return _term(m, axis, word, "counted with a wrong factor", other.format(word))
     if how.startswith("missing, "):
         return None  # a term of this form, but not one that the formula could contain
-    return _term(m, axis, "sum" if _sums_to_a_constant(m, axis) else "mean", how, "")
+    return _term(m, axis, word, how, "")
 
 
 def _term(m: Mismatch, axis: int, word: str, how: str, formula: str) -> Named:
