@@ -17,8 +17,8 @@ Named = tuple[str, str, float | None]
 
 def transposed(m: Mismatch) -> Named | None:
     """The gradient with two of its axes exchanged, or its numbers in the order of the transpose."""
-    if len(m.shape) < 2 or not m.known.all():
-        return None
+    if len(m.shape) < 2 or not m.known.all() or np.count_nonzero(m.N[0]) < 3:
+        return None  # one or two numbers may land anywhere by chance
     for order in itertools.permutations(range(len(m.shape))):
         if order == tuple(range(len(m.shape))):
             continue

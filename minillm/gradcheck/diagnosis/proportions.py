@@ -69,57 +69,61 @@ def explain_factor(m: Mismatch, factor: float) -> str:
     return start
 
 
-def _explanations(m: Mismatch, factor: float) -> Iterator[tuple[float, str, str]]:
-    """(value, what it is, what to do) of every constant that could be behind a factor."""
+Explanation = tuple[float, str, str]  # the value, what it is, what to do
+
+
+def _explanations(m: Mismatch, factor: float) -> Iterator[Explanation]:
+    """Every constant that could be behind a factor, simple ones first."""
     sizes = _sizes(m)
+    yield from _powers(sizes)
+    yield from _options(m)
+    for words, value in CONSTANTS.items():
+        yield value, f"a constant {words} too many", ""
+        yield 1 / value, f"a constant {words} is missing", ""
+    yield from _pairs(sizes)
     for n, where in sizes.items():
-        yield n**0.5, f"that is sqrt({n}), and {where}", f": the division by sqrt({n}) is missing"
-        yield (
-            n**-0.5,
-            f"that is 1/sqrt({n}), and {where}",
-            f": the division by sqrt({n}) is done twice",
-        )
-        yield n, f"that is {n}, and {where}", f": the division by {n} is missing"
-        yield (
-            1 / n,
-            f"that is 1/{n}, and {where}",
-            f": divided by {n} once too often (a mean, not a sum)",
-        )
+        less = f": divided by {n - 1} instead of {n}"
+        yield n / (n - 1), f"that is {n}/{n - 1}, and {where}", less
+        more = f": divided by {n} instead of {n - 1}"
+        yield (n - 1) / n, f"that is {n - 1}/{n}, and {where}", more
+        yield n * n, f"that is {n} squared, and {where}", f": the division by {n} is missing twice"
+
+
+def _powers(sizes: dict[int, str]) -> Iterator[Explanation]:
+    """Sizes, their roots, and the inverses."""
+    for n, where in sizes.items():
+        missing, twice = "the division by {} is missing", "the division by {} is done twice"
+        root = f"sqrt({n})"
+        yield n**0.5, f"that is {root}, and {where}", ": " + missing.format(root)
+        yield n**-0.5, f"that is 1/{root}, and {where}", ": " + twice.format(root)
+        yield n, f"that is {n}, and {where}", ": " + missing.format(n)
+        mean = f": divided by {n} once too often (a mean, not a sum)"
+        yield 1 / n, f"that is 1/{n}, and {where}", mean
+
+
+def _options(m: Mismatch) -> Iterator[Explanation]:
+    """The numbers among the arguments, such as dropout's p and the scale of attention."""
     for name, value in _scalars(m):
         yield value, f"that is {name}", f": the division by {name} is missing"
         yield 1 / value, f"that is 1/{name}", f": the factor {name} is missing"
         if 0 < value < 1:
-            yield 1 - value, f"that is 1 - {name}", f": the division by 1 - {name} is missing"
-            yield (
-                1 / (1 - value),
-                f"that is 1 / (1 - {name})",
-                f": the factor 1 - {name} is missing",
-            )
-    for words, value in CONSTANTS.items():
-        yield value, f"a constant {words} too many", ""
-        yield 1 / value, f"a constant {words} is missing", ""
-    for (a, at), (b, _) in ((x, y) for x in sizes.items() for y in sizes.items() if x[0] < y[0]):
-        yield a * b, f"that is {a} * {b}, and {at}", f": the division by {a * b} is missing"
-        yield (
-            1 / (a * b),
-            f"that is 1/({a} * {b})",
-            ": divided by both once too often (a mean, not a sum)",
-        )
-    for (a, at), (b, _) in ((x, y) for x in sizes.items() for y in sizes.items() if x[0] < y[0]):
+            rest = f"1 - {name}"
+            yield 1 - value, f"that is {rest}", f": the division by {rest} is missing"
+            yield 1 / (1 - value), f"that is 1 / ({rest})", f": the factor {rest} is missing"
+
+
+def _pairs(sizes: dict[int, str]) -> Iterator[Explanation]:
+    """Products, then quotients, of two sizes."""
+    pairs = [(a, b) for a in sizes for b in sizes if a < b]
+    for a, b in pairs:
+        product = f"that is {a} * {b}, and {sizes[a]}"
+        yield a * b, product, f": the division by {a * b} is missing"
+        mean = ": divided by both once too often (a mean, not a sum)"
+        yield 1 / (a * b), f"that is 1/({a} * {b}), and {sizes[a]}", mean
+    for a, b in pairs:
         for x, y in ((a, b), (b, a)):
-            yield x / y, f"that is {x}/{y}, and {at}", ": the mean is taken over the wrong axis"
-    for n, where in sizes.items():
-        yield (
-            n / (n - 1),
-            f"that is {n}/{n - 1}, and {where}",
-            f": divided by {n - 1} instead of {n}",
-        )
-        yield (
-            (n - 1) / n,
-            f"that is {n - 1}/{n}, and {where}",
-            f": divided by {n} instead of {n - 1}",
-        )
-        yield n * n, f"that is {n} squared, and {where}", f": the division by {n} is missing twice"
+            over = ": the mean is taken over the wrong axis"
+            yield x / y, f"that is {x}/{y}, and {sizes[a]}", over
 
 
 def _sizes(m: Mismatch) -> dict[int, str]:
