@@ -58,7 +58,12 @@ CASES = {
         "line 11",
         1,
     ),
-    "forks_and_goes_on": (RIGHT + "import os\nos.fork()", "ok", "", 1),
+    "forks_and_goes_on": (
+        RIGHT + "import os, time\nif os.fork():\n    time.sleep(1)",
+        "ok",
+        "",
+        1,
+    ),
     "forks_children_that_stay": (
         RIGHT + "import os, time\nif os.fork() == 0:\n    time.sleep(600)",
         "ok",

@@ -36,8 +36,8 @@ from .variants import changed_library_backward
 
 RULES = (
     zero, constant_factor, transposed, overwritten, averaged, lost_output, one_of_a_sum,
-    lost_places, reordered, untransposed, signs, summed_too_far, mask, local_derivative,
-    row_term, row_number, through_time, wrong_axis, exchanged_inputs, product,
+    lost_places, reordered, product, untransposed, signs, summed_too_far, mask,
+    local_derivative, row_term, row_number, through_time, wrong_axis, exchanged_inputs,
     factor_of_entries, changed_library_backward, changed_edge, structure,
 )  # fmt: skip
 DOUBT: dict[Any, int] = {local_derivative: 1, factor_of_entries: 1, structure: 2}

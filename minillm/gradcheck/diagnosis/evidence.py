@@ -96,7 +96,7 @@ class Call:
         ]
         several = len(self.outputs) > 1
         for j, out in enumerate(self.outputs):
-            found.append((f"output {j}" if several else "the output", np.asarray(out)))
+            found.append((f"out[{j}]" if several else "out", np.asarray(out)))
         found += list(_leaves(self.options, ""))
         values = self.saved if isinstance(self.saved, (tuple, list)) else (self.saved,)
         for i, value in enumerate(values):

@@ -27,16 +27,18 @@ def local_derivative(m: Mismatch) -> Named | None:
     if same(a, d, HARDLY):
         return None  # hardly any difference: no factor explains it
     candidates = list(_candidates(m, space))
-    ones = np.ones_like(a)
     one_factor = _monomial(candidates, a, d, most=1)
     turned = "" if one_factor else _turned_term(candidates, a, d)
     ratio = one_factor or ("" if turned else _monomial(candidates, a, d))
-    used, right = ("" if turned else _monomial(candidates, x, ones, both=True) for x in (a, d))
-    formulas = f": what you return is grad_out * {used}" if used else ""
-    formulas += f"; right is grad_out * {right}" if used and right else ""
     if ratio:
-        message = f"the gradient of {m.name} is ({ratio}) times what it should be{formulas}"
-        return "wrong_operand", f"{message}{'' if formulas else _advice(ratio)}", None
+        formulas = _formulas(candidates, a, d)
+        if formulas and "should be" not in formulas:
+            formulas += f", which is ({ratio}) times what it should be"
+        message = f"is computed as {formulas}" if formulas else (
+            f"is ({ratio}) times what it should be: that factor is in it once too often, or is not "
+            "divided out"
+        )  # fmt: skip
+        return "wrong_operand", f"the gradient of {m.name} {message}", None
     term = turned or _missing_term(m, candidates, a, d, space, columns)
     if term:
         message = (
@@ -49,15 +51,21 @@ def local_derivative(m: Mismatch) -> Named | None:
     wrong = ~np.isclose(a, d, rtol=1e-6, atol=1e-9 * np.abs(d).max())
     if wrong.sum() == 1 or (columns and wrong.mean() <= 0.5):
         return None  # most are right: which ones are not says more
-    message = (
+    formulas = _formulas(candidates, a, d)
+    message = f"the gradient of {m.name} is computed as {formulas}" if formulas else (
         f"every entry of the gradient of {m.name} depends on the right entry of grad_out, but with "
-        f"the wrong derivative{formulas or (': right is grad_out * ' + right if right else '')}"
-    )
+        "the wrong derivative: a factor is missing, or another array stands in its place"
+    )  # fmt: skip
     return "wrong_operand", message, None
 
 
-def _advice(ratio: str) -> str:
-    return ": that factor is in it once too often, or is not divided out"
+def _formulas(candidates: list, a: np.ndarray, d: np.ndarray) -> str:
+    """'grad_out * (1 - out), it should be grad_out * (1 - tanh(x)^2)', as far as both are known."""
+    used, right = (_monomial(candidates, x, np.ones_like(a), both=True) for x in (a, d))
+    times = lambda words: f"grad_out {words[2:] if words.startswith('1 / ') else '* ' + words}"  # noqa: E731
+    if not used:
+        return f"something else, it should be {times(right)}" if right else ""
+    return times(used) + (f", it should be {times(right)}" if right else "")
 
 
 def _turned_term(candidates: list, a: np.ndarray, d: np.ndarray) -> str:
@@ -92,6 +100,7 @@ def _candidates(m: Mismatch, space: tuple[int, ...]) -> Iterator[tuple[str, np.n
         except ValueError:
             continue
         functions = [(label, z), (f"(1 - {label})", 1 - z), (f"(1 + {label})", 1 + z)]
+        functions.append((f"(1 - {label}^2)", 1 - z * z))
         if np.abs(z).max(initial=0) < 30:
             s = 1 / (1 + np.exp(-z))
             functions += [(f"exp({label})", np.exp(z)), (f"exp(-{label}^2/2)", np.exp(-z * z / 2)),
@@ -146,14 +155,23 @@ def _exponents(powers: list, a: np.ndarray, d: np.ndarray, most: int) -> Iterato
     differ = lambda values: np.diff(np.log(np.abs(values[points])))  # noqa: E731
     target = differ(a) - differ(d)
     logs = np.array([p * differ(z) for _, z, p in powers]).reshape(len(powers), -1)
-    for i in np.flatnonzero(np.abs(logs - target).max(axis=1) < 1e-4):
+    alone = np.flatnonzero(np.abs(logs - target).max(axis=1) < 1e-4)
+    for i in sorted(alone, key=lambda i: _cost(powers[i])):
         yield (powers[i],)
     if most == 1:
         return
     apart = np.abs(logs[:, None] + logs[None, :] - target).max(axis=2) < 1e-4
-    for i, j in np.argwhere(np.triu(apart, 1)):
-        if powers[i][0] != powers[j][0]:
-            yield powers[i], powers[j]
+    pairs = [(powers[i], powers[j]) for i, j in np.argwhere(np.triu(apart, 1))]
+    for pair in sorted(pairs, key=lambda pair: sum(map(_cost, pair))):
+        if pair[0][0] != pair[1][0]:
+            yield pair
+
+
+def _cost(power: tuple[str, np.ndarray, float]) -> float:
+    """How far a power is from a plain array: the simplest explanation is told."""
+    name, _, p = power
+    function = 0 if name.replace("_", "").isalnum() else 1 if name.startswith("(1") else 1.5
+    return function + (0 if p == 1 else 0.5 if p == -1 else 1)
 
 
 def _simple(factor: float) -> bool:
@@ -196,9 +214,7 @@ def _missing_term(
     if columns:
         support = np.abs(term) > 1e-6 * np.abs(d).max()
         if 0 < support.mean() <= 0.5 and m.call.integers:
-            return (
-                f"that is not 0 only at {where(m, support)}, where {m.call.integers[0][0]} points"
-            )
+            return f"at the entries that {m.call.integers[0][0]} points to ({where(m, support)})"
     if np.shape(m.call.outputs[0]) == space and _fits(m.shape, space):
         out, x = np.ravel(m.call.outputs[0]), np.broadcast_to(m.call.inputs[m.index], space).ravel()
         # the product rule for out = x h(x): the two terms are h = out / x and x h' = d - h

@@ -16,6 +16,8 @@ import numpy as np
 
 from .evidence import Mismatch, proportional, same
 
+LOST, UNCLEAR = "missing (the others are there)", "missing, counted twice, or has the wrong sign"
+
 Named = tuple[str, str, float | None]
 
 
@@ -41,7 +43,7 @@ def row_term(m: Mismatch) -> Named | None:
             dense = np.count_nonzero(J[:, off]) > 0.5 * J[:, off].size
             return _named_term(m, axis, D * off, "missing") if dense else None
         if _rank(D) <= (2 if n > 3 else 1):
-            return _named_term(m, axis, D, _what_happened(J[:, off], B[:, off]))
+            return _named_term(m, axis, D, _what_happened(J, B))
     return None
 
 
@@ -73,11 +75,17 @@ def row_number(m: Mismatch) -> Named | None:
 
 
 def _what_happened(J: np.ndarray, B: np.ndarray) -> str:
-    """How a term is wrong that is not just absent: from what the entries off the diagonal say."""
-    factor = proportional(B, J)
-    if factor is None:
-        return "missing, counted twice, or has the wrong sign"
-    return "has the wrong sign" if factor < 0 else f"counted {factor:.4g} times"
+    """How a term is wrong, from the entries off the diagonal, where only the terms (1) stand.
+
+    The upper right quarter of a block holds none of the diagonal, so its rank counts the terms.
+    """
+    off, half = ~np.eye(J.shape[1], dtype=bool), J.shape[1] // 2
+    factor = proportional(B[:, off], J[:, off])
+    if factor is not None:
+        return "has the wrong sign" if factor < 0 else f"counted {factor:.4g} times"
+    if half > 1 and _rank(B[:, :half, half:]) < _rank(J[:, :half, half:]):
+        return LOST
+    return UNCLEAR
 
 
 def _blocks(matrix: np.ndarray, shape: tuple[int, ...], axis: int) -> np.ndarray | None:
@@ -117,7 +125,7 @@ def _named_term(m: Mismatch, axis: int, D: np.ndarray, how: str) -> Named | None
     word = "sum" if _sums_to_a_constant(m, axis) else "mean"
     if other:  # the right term, times a constant that tells nothing
         return _term(m, axis, word, "counted with a wrong factor", other.format(word))
-    if how.startswith("missing, "):
+    if how in (LOST, UNCLEAR):
         return None  # a term of this form, but not one that the formula could contain
     return _term(m, axis, word, how, "")
 
