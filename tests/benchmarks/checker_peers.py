@@ -12,9 +12,7 @@ from minillm.gradcheck import check_gradients
 def minillm_check(problem, rng):
     """check_gradients; the message begins with the kind of the first finding."""
     del rng  # nothing but its own fixed seed
-    report = check_gradients(
-        problem.forward, problem.backward, *problem.inputs, **problem.options
-    )
+    report = check_gradients(problem.forward, problem.backward, *problem.inputs, **problem.options)
     return "" if report.passed else f"{report.findings[0].kind}: {report.findings[0].message}"
 
 
@@ -86,9 +84,8 @@ def jax_direction(problem, rng):
 
     def backward(number, weights):
         weights = [np.asarray(w) for w in (weights if problem.several else (weights,))]
-        grads = problem.call_backward(weights, kept[int(number)])
-        rest = [i for i in range(len(grads)) if i in problem.places or i >= len(problem.inputs)]
-        return tuple(None if grads[i] is None else jax.numpy.asarray(grads[i]) for i in rest)
+        grads = problem.gradients(weights, kept[int(number)])
+        return tuple(None if g is None else jax.numpy.asarray(g) for g in grads)
 
     function.defvjp(forward, backward)
     check_grads(function, tuple(map(jax.numpy.asarray, problem.arrays)), order=1, modes=["rev"])

@@ -147,3 +147,33 @@ def tanh_jacobian_in_forward(x):
 
 def tanh_from_jacobian(grad_out, jacobian):
     return ((jacobian @ grad_out.reshape(-1)).reshape(grad_out.shape),)
+
+
+def attention_forward(q, k, v):
+    """Without masks and grouped heads."""
+    scale = q.shape[-1] ** -0.5
+    p, _ = softmax_forward(q @ k.swapaxes(-1, -2) * scale)
+    return p @ v, (q, k, v, p, scale)
+
+
+def attention_backward(grad_out, saved):
+    q, k, v, p, scale = saved
+    (grad_s,) = softmax_backward(grad_out @ v.swapaxes(-1, -2), p)
+    grad_s = grad_s * scale
+    return grad_s @ k, grad_s.swapaxes(-1, -2) @ q, p.swapaxes(-1, -2) @ grad_out
+
+
+def cross_entropy_forward(logits, targets):
+    """Without ignored targets, smoothing and weights."""
+    z = logits.reshape(-1, logits.shape[-1])
+    z = z - z.max(axis=1, keepdims=True)
+    log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+    rows, y = np.arange(len(z)), targets.reshape(-1)
+    return -log_p[rows, y].mean(), (log_p, rows, y, logits.shape)
+
+
+def cross_entropy_backward(grad_out, saved):
+    log_p, rows, y, shape = saved
+    grad = np.exp(log_p)
+    grad[rows, y] -= 1
+    return (grad_out * grad / len(rows)).reshape(shape), None

@@ -71,6 +71,20 @@ def test_other_names_for_the_arrays_do_not_matter():
     assert result.points == 1.0
 
 
+def test_plain_attention_is_checked_without_grouped_heads():
+    name = "scaled_dot_product_attention"
+    result = of_library(name, s.attention_forward, s.attention_backward)
+    assert (result.verdict, result.points) == ("right", 1.0)
+    assert "as many heads in k and v as in q" in result.notes[0]
+    assert len([note for note in result.notes if note.startswith("case not run")]) == 3
+
+
+def test_plain_cross_entropy_is_checked_without_ignored_targets():
+    result = of_library("cross_entropy", s.cross_entropy_forward, s.cross_entropy_backward)
+    assert (result.verdict, result.points) == ("right", 1.0)
+    assert "checked without ignored targets: yours has no ignore_index" in result.notes
+
+
 def test_targets_need_no_gradient():
     def backward(grad_out, saved):
         return ops.mean_squared_error_backward(grad_out, saved)[0], None

@@ -35,13 +35,15 @@ def test_the_right_backward_passes(name, seed):
         assert report.relative_error < 1e-7
 
 
-@pytest.mark.parametrize("seed", [0, 3])
 @pytest.mark.parametrize("number", numbers())
-def test_the_wrong_backward_is_rejected(number, seed):
-    report = reject(MUTANTS[number], seed)
+def test_the_wrong_backward_is_rejected(number):
+    """More seeds, with the rates: python -m minillm gradcheck --mutants."""
+    report = reject(MUTANTS[number])
     assert report is not None
     assert not report.passed
     assert {finding.kind for finding in report.findings} <= set(KINDS)
+    if not held_out(MUTANTS[number]):
+        assert report.findings[0].kind == MUTANTS[number].kind, str(report)
 
 
 @pytest.mark.parametrize("number", numbers(lambda mutant: mutant.forward))

@@ -1,6 +1,5 @@
 """Wrong backwards of the layers with weights or tables: matmul, linear, embedding, positions."""
 
-# ruff: noqa: RUF059  saved values are unpacked by name
 import numpy as np
 
 from ... import ops
