@@ -121,9 +121,9 @@ def _simplified(case: Case, signature: Signature, forward: Callable) -> tuple[Ca
     """The case without what a plain textbook version does not have, and a note that says so."""
     if case.operation == "cross_entropy" and not signature.accepts("ignore_index"):
         logits, targets = case.inputs
-        inputs = (logits, np.where(targets == signature.defaults["ignore_index"], 0, targets))
+        kept = np.where(targets == signature.defaults["ignore_index"], 0, targets)
         note = "checked without ignored targets: yours has no ignore_index"
-        return Case(case.operation, inputs, case.options), note
+        return Case(case.operation, (logits, kept), case.options), note
     if case.operation == "scaled_dot_product_attention" and _raises(signature, forward, case):
         q, k, v = case.inputs
         groups = q.shape[1] // k.shape[1]

@@ -178,9 +178,17 @@ class Pair:
             if np.shape(grad) != self.before[i].shape or grad.dtype != self.before[i].dtype:
                 continue  # the comparison says more
             others = [(c, s and s[i]) for c, s in scaled]
+            if np.abs(grad).max(initial=0.0) <= self.rounding(i, weight):
+                continue  # terms that cancel: nothing but rounding is left
             message = _upstream(name, grad, nothing and nothing[i], others)
             if message:
                 self.report.findings.append(Finding(name, "ignores_upstream", message))
+
+    def rounding(self, index: int, weight: np.ndarray) -> float:
+        """The size of what rounding may leave of a gradient that is 0: part of |w| |out| / |x|."""
+        largest = [float(np.abs(x).max(initial=0.0)) for x in (weight, self.before[index])]
+        out = max(float(np.abs(out).max(initial=0.0)) for out in self.outputs)
+        return 1e-12 * largest[0] * out / max(largest[1], 1e-6)
 
     def check_repetition(self, weight: np.ndarray, grads: tuple) -> None:
         """The second call gives the same gradients."""

@@ -18,7 +18,7 @@ from minillm.gradcheck.kinds import KINDS
 from minillm.ops.checks import is_floating
 
 
-class Rejected(Exception):  # noqa: N818  (it is an answer, not an error)
+class Rejected(Exception):
     """The backward cannot be compared; the text says why."""
 
 
@@ -161,10 +161,7 @@ def jax_direction(problem, rng):
     outs, saved = problem.run()
     direction = [rng.standard_normal(x.shape) for x in problem.arrays]
     weights = rng.standard_normal(sum(out.size for out in outs))
-    parts = unflatten(weights, outs)
-    for part in parts:
-        part.flags.writeable = False
-    grads = problem.gradients(parts, saved)
+    grads = problem.gradients(unflatten(weights, outs), saved)
     if len(grads) != len(problem.places):
         raise Rejected("the container structure of the gradients is wrong")
     analytic = 0.0
@@ -313,6 +310,82 @@ def _torch_zero(problem, outs, saved):
 
 def _pair(text, numeric, analytic):
     return f"{text}\nnumerical: {numeric}\nanalytical: {analytic}"
+
+
+# ---- what the table says of them -----------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Method:
+    """A row of the comparison.
+
+    title      the tool and the mode
+    compares   what its check compares, with step and tolerances
+    function   the name of the method, here and in checker_peers.py
+    module     what must be importable for the tool itself; "" if only the stand-in is run
+    """
+
+    title: str
+    compares: str
+    function: str
+    module: str = ""
+
+
+METHODS = {
+    "minillm": Method(
+        "minillm `check_gradients`",
+        "every entry for 2 random weightings of the output, a step per entry, 1e-6 relative; and "
+        "linearity, repetition, overwriting, shapes, dtypes",
+        "minillm_check",
+        "minillm",
+    ),
+    "torch": Method(
+        "PyTorch `gradcheck`",
+        "the whole Jacobian; eps 1e-6, atol 1e-5, rtol 1e-3; runs twice, and with zeros",
+        "torch_full",
+        "torch",
+    ),
+    "torch-fast": Method(
+        "PyTorch `gradcheck`, fast",
+        "one random projection for each pair of input and output; eps 1e-6, atol 1e-5, rtol 1e-3; "
+        "runs twice, and with zeros",
+        "torch_fast",
+        "torch",
+    ),
+    "jax": Method(
+        "JAX `check_grads`",
+        "one number: one random direction, one random weighting; eps 1e-4, 1e-5",
+        "jax_direction",
+        "jax",
+    ),
+    "hips": Method(
+        "HIPS autograd `check_grads`",
+        "one number: one random direction, one random weighting; eps 1e-6, 1e-6",
+        "hips_direction",
+        "autograd",
+    ),
+    "cs231n": Method(
+        "CS231n, relative error",
+        "every entry for a random weighting; h 1e-5; a person reads the largest relative error, "
+        "here above 1e-4 rejects",
+        "cs231n_relative",
+    ),
+    "dezero": Method(
+        "DeZero `gradient_check`",
+        "every entry, for the *sum* of the output; eps 1e-4, rtol 1e-4, atol 1e-5",
+        "dezero_sum",
+    ),
+    "needle": Method(
+        "CMU needle `gradient_check`",
+        "every entry, for the *sum* of the output; eps 1e-4, absolute distance of all below 1e-6",
+        "needle_sum",
+    ),
+    "minitorch": Method(
+        "minitorch `grad_check`",
+        "one random entry of each input, for the *sum* of the output; eps 1e-6, 1e-2",
+        "minitorch_sum",
+    ),
+}
 
 
 # ---- does the message name the mistake? ----------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The checkers that are installed, called as their users call them: minillm, PyTorch, JAX, HIPS autograd.
+"""The checkers themselves, called as their users call them: minillm, PyTorch, JAX, HIPS autograd.
 
 Each adapter is a method as in checker_methods.py.  It gives the pair to the tool as that tool's own
 kind of function, without copying what the tool itself would share.

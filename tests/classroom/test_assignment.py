@@ -6,7 +6,6 @@ import json
 import re
 from pathlib import Path
 
-import nbformat
 import numpy as np
 import pytest
 
@@ -151,6 +150,7 @@ def test_an_empty_seed_is_refused(seed):
 
 @pytest.mark.parametrize("count", [1, 5, 10])
 def test_the_notebook_is_valid(tmp_path, count):
+    nbformat = pytest.importorskip("nbformat")
     path = write_assignment("anna", tmp_path, count)
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)

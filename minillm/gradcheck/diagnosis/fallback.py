@@ -22,7 +22,9 @@ def structure(m: Mismatch) -> Named | None:
         J, B = m.J != 0, m.B != 0
         lost, extra = (J & ~B).sum(), (B & ~J).sum()
         agree = (np.abs(m.D[B]) == 0).mean() if B.any() else 0.0
-        if not extra and lost > 0.02 * J.sum() and agree > 0.3:
+        # what is left is right, or very little is left
+        partly = agree > 0.3 or lost > 0.5 * J.sum()
+        if not extra and lost > 0.02 * J.sum() and partly:
             return "dropped_branch", (
                 f"the gradient of {m.name} misses {int(lost)} of the {int(J.sum())} ways in which its "
                 f"entries act on the output: one of the paths back to {m.name} is not followed{some}"
@@ -32,6 +34,12 @@ def structure(m: Mismatch) -> Named | None:
                 f"{int(extra)} pairs of an entry of {m.name} and an output are connected in backward, "
                 "but not in forward, where a mask keeps them apart: the mask is missing in backward"
                 + some
+            ), None  # fmt: skip
+        if not extra and not lost and agree > 0.5:
+            return "dropped_branch", (
+                f"{int((m.D != 0).sum())} of the {int(J.sum())} ways in which the entries of {m.name} "
+                "act on the output count wrongly, the others rightly: a term that acts there is "
+                f"missing, or has a wrong factor{some}"
             ), None  # fmt: skip
         if extra <= 0.5 * J.sum() and lost <= 0.5 * J.sum():
             places = f" (wrong at {where(m, ~right)})" if 0 < right.sum() else ""

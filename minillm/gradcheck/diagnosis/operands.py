@@ -5,6 +5,7 @@ knows the right one and the one that was used, a; their ratio and their differen
 products of the arrays at hand.
 """
 
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -26,6 +27,8 @@ def local_derivative(m: Mismatch) -> Named | None:
     a, d, space, columns = local
     if same(a, d, HARDLY):
         return None  # hardly any difference: no factor explains it
+    if space == m.shape and _two_classes(a, d):
+        return None  # which entries are off by that constant says more
     candidates = list(_candidates(m, space))
     one_factor = _monomial(candidates, a, d, most=1)
     turned = "" if one_factor else _turned_term(candidates, a, d)
@@ -57,6 +60,15 @@ def local_derivative(m: Mismatch) -> Named | None:
         "the wrong derivative: a factor is missing, or another array stands in its place"
     )  # fmt: skip
     return "wrong_operand", message, None
+
+
+def _two_classes(a: np.ndarray, d: np.ndarray) -> bool:
+    """True if some entries are right, and all others off by the same constant."""
+    if not a.all() or not d.all():
+        return False
+    ratio = a / d
+    off = ratio[~np.isclose(ratio, 1, rtol=1e-6)]
+    return 0 < off.size < a.size and same(off, np.full_like(off, off[0]))
 
 
 def _formulas(candidates: list, a: np.ndarray, d: np.ndarray) -> str:
@@ -124,8 +136,11 @@ def _monomial(
     """Words for a / d as a constant times at most two powers of candidates; "" if it is none.
 
     both   any constant will do, not only one that a formula may well contain
-    most   powers: 1 or 2
+    most   powers: 1 or 2; 3 for products of plain arrays
     """
+    alone = proportional(a, d) if both else None
+    if alone is not None:
+        return f"{alone:.5g}"
     powers = [(n, z, p) for n, z in candidates for p in POWERS
               if float(p).is_integer() or (z > 0).all()]  # fmt: skip
     for chosen in _exponents(powers, a, d, most):
@@ -165,12 +180,18 @@ def _exponents(powers: list, a: np.ndarray, d: np.ndarray, most: int) -> Iterato
     for pair in sorted(pairs, key=lambda pair: sum(map(_cost, pair))):
         if pair[0][0] != pair[1][0]:
             yield pair
+    if most > 2:
+        plain = [i for i, power in enumerate(powers) if "(" not in power[0] and power[2] % 1 == 0]
+        trios = np.array(list(itertools.combinations(plain, 3)), dtype=int).reshape(-1, 3)
+        close = np.abs(logs[trios].sum(axis=1) - target).max(axis=1) < 1e-4
+        found = [tuple(powers[i] for i in trio) for trio in trios[close]]
+        yield from sorted(found, key=lambda trio: sum(map(_cost, trio)))
 
 
 def _cost(power: tuple[str, np.ndarray, float]) -> float:
     """How far a power is from a plain array: the simplest explanation is told."""
     name, _, p = power
-    function = 0 if name.replace("_", "").isalnum() else 1 if name.startswith("(1") else 1.5
+    function = 0 if "(" not in name else 1 if name.startswith("(1") else 1.5
     return function + (0 if p == 1 else 0.5 if p == -1 else 1)
 
 
@@ -205,7 +226,7 @@ def _missing_term(
     term = d - a
     if np.abs(term).max() == 0 or not a.any():
         return ""
-    words = _monomial(candidates, term, np.ones_like(term), both=True)
+    words = _monomial(candidates, term, np.ones_like(term), both=True, most=3)
     if words:
         return f"grad_out * {words}"
     support = np.abs(term) > 1e-9 * np.abs(d).max()

@@ -55,7 +55,8 @@ def overwritten(m: Mismatch) -> Named | None:
             if len(repeated) and ids.max() < size and set(at) <= set(repeated.tolist()):
                 return "overwritten_duplicates", _duplicates(m, places, label, at), None
     copies = np.isin(np.abs(m.J), (0.0, 1.0)).all() or same(np.abs(m.J), np.round(np.abs(m.J)))
-    if copies and not wrong.all() and (B[:, wrong].sum(axis=0) == 1).all():
+    own = B.shape[0] == B.shape[1] and same(m.B, np.eye(len(B)))  # not one of several uses
+    if copies and not own and not wrong.all() and (B[:, wrong].sum(axis=0) == 1).all():
         return "overwritten_duplicates", _duplicates(m, places, "", None), None
     return None
 
@@ -271,12 +272,8 @@ def _spread(m: Mismatch) -> Named | None:
     """grad_out is spread along another axis than forward summed over."""
     if not m.known.all() or len(m.shape) < 2:
         return None
-    A, N = m.analytic, m.numeric
-    constant = [[bool(np.ptp(x, axis=a + 1).max(initial=0) <= 1e-9 * np.abs(x).max(initial=0))
-                 for a in range(len(m.shape)) if m.shape[a] > 1] for x in (A, N)]  # fmt: skip
-    axes = [a for a in range(len(m.shape)) if m.shape[a] > 1]
-    wrong = [a for a, x, y in zip(axes, *constant, strict=True) if x and not y]
-    right = [a for a, x, y in zip(axes, *constant, strict=True) if y and not x]
+    found, true = _constant_axes(m, m.analytic), _constant_axes(m, m.numeric)
+    wrong, right = [a for a in found if a not in true], [a for a in true if a not in found]
     if wrong and right:
         return "wrong_axis", (
             f"the gradient of {m.name} is the same all along axis {wrong[0]}, but should be the same "
@@ -315,7 +312,7 @@ def signs(m: Mismatch) -> Named | None:
 
 def summed_too_far(m: Mismatch) -> Named | None:
     """Every entry gets the sum, or the mean, over an axis along which entries should differ."""
-    if len(m.shape) < 1 or not m.known.all():
+    if len(m.shape) < 1 or not m.known.all() or _only_ones(m):
         return None
     for a, size in enumerate(m.shape):
         total = m.numeric.sum(axis=a + 1, keepdims=True)
@@ -334,6 +331,11 @@ def summed_too_far(m: Mismatch) -> Named | None:
     return None
 
 
+def _only_ones(m: Mismatch) -> bool:
+    """True if B is 1 wherever J is not 0: then a factor is missing, even one whose sum is 1."""
+    return m.has_matrices and same(m.B, (m.J != 0).astype(np.float64))
+
+
 def mask(m: Mismatch) -> Named | None:
     """B and J agree, up to a constant, where both have entries: only who takes part is wrong."""
     if not m.has_matrices:
@@ -349,6 +351,8 @@ def mask(m: Mismatch) -> Named | None:
         return None
     wrong = (extra | lost).any(axis=0)
     got, missed = extra.any(axis=0), lost.any(axis=0)
+    if (got & missed).any():
+        return None  # no mask lets an entry in and keeps it out
     parts = []
     if got.any():
         parts.append(
@@ -402,7 +406,20 @@ def wrong_axis(m: Mismatch) -> Named | None:
                 f"{', '.join(map(str, found))}, but forward mixes entries {verb}: a sum or mean in "
                 "backward runs over the wrong axis, or over too many"
             ), None  # fmt: skip
+    for a in _constant_axes(m, m.analytic):
+        if a not in _constant_axes(m, m.numeric):
+            return "wrong_axis", (
+                f"the gradient of {m.name} is the same all along axis {a}, but its entries act on "
+                "different outputs: a sum in backward runs over more entries of grad_out than it should"
+            ), None  # fmt: skip
     return None
+
+
+def _constant_axes(m: Mismatch, gradient: np.ndarray) -> list[int]:
+    """Axes of more than one index along which a gradient (K, *shape) does not change."""
+    largest = np.abs(gradient).max(initial=0.0)
+    axes = [a for a, size in enumerate(m.shape) if size > 1 and m.known.all()]
+    return [a for a in axes if np.ptp(gradient, axis=a + 1).max(initial=0) <= 1e-9 * largest]
 
 
 def _alignment(m: Mismatch, j: int, J: np.ndarray) -> list[tuple[int, int]]:

@@ -41,7 +41,8 @@ def row_term(m: Mismatch) -> Named | None:
             )
         if not B[:, off].any():
             dense = np.count_nonzero(J[:, off]) > 0.5 * J[:, off].size
-            return _named_term(m, axis, D * off, "missing") if dense else None
+            few = n > 3 and _rank(D) <= 2  # sums that reach only some entries, as of a minimum
+            return _named_term(m, axis, D * off, "missing") if dense or few else None
         if _rank(D) <= (2 if n > 3 else 1):
             return _named_term(m, axis, D, _what_happened(J, B))
     return None
@@ -149,13 +150,18 @@ def _scale(m: Mismatch, axis: int, D: np.ndarray, outer: np.ndarray) -> tuple[st
     factor = proportional(kappa, np.ones_like(kappa))
     if factor is not None:
         return "", factor
+    constant: dict[str, np.ndarray] = {}
     for label, array in m.call.arrays:
         rows = _along(array, m.shape, axis)
         if rows is not None and np.ptp(rows, axis=1).max() == 0:
-            for p in (1, 2, 3):
-                factor = proportional(kappa, rows[:, 0] ** p)
-                if factor is not None:
-                    return label if p == 1 else f"{label}^{p}", factor
+            constant[label] = rows[:, 0]
+    powers = [(f"{label}^{p}" if p != 1 else label, z**p) for label, z in constant.items()
+              for p in (1, -1, 2, -2, 3) if (z != 0).all()]  # fmt: skip
+    both = itertools.combinations(powers, 2)
+    for words, values in (*powers, *((f"{p} * {q}", x * y) for (p, x), (q, y) in both)):
+        factor = proportional(kappa, values)
+        if factor is not None:
+            return words, factor
     return None
 
 
