@@ -7,6 +7,7 @@ from .report import HEADER, GradientReport, InputCheck, error_in_words
 WIDTH = 88
 LONGEST_NAME = 18  # of an input that still shares a line with its numbers
 MOST_ROWS = 20  # of the table; a model has hundreds of parameters
+FEW_ROWS = 4  # if the guilty operation is known, its victims matter less
 LEGEND = "backward: the value returned at that entry; numerical: what it should be."
 OVERALL = "{}: backward against numerical over all entries, 1 where they agree."
 
@@ -80,7 +81,7 @@ def rows_to_show(report: GradientReport) -> list[int]:
     """Which inputs: the failing ones, then others as long as there is room, in their order."""
     failed = {id(row) for row in report.failed_inputs}
     order = sorted(range(len(report.inputs)), key=lambda i: id(report.inputs[i]) not in failed)
-    return sorted(order[:MOST_ROWS])
+    return sorted(order[: FEW_ROWS if report.where else MOST_ROWS])
 
 
 def the_rest(rows: list[InputCheck], failed: list[InputCheck]) -> str:
