@@ -9,7 +9,7 @@ EXAMPLES = {  # (operation, beginning of the mutant's story): why methods miss i
         "*is* zero: who weighs the outputs equally cannot tell a right softmax from a dead one, nor "
         "from one with the wrong sign or scale."
     ),
-    ("log", "only the local derivative 1 / x"): (
+    ("log", "grad_out is forgotten"): (
         "The sum of the output sends a grad_out of ones backwards, and who forgets to multiply by 1 "
         "makes no visible mistake."
     ),
@@ -23,6 +23,12 @@ EXAMPLES = {  # (operation, beginning of the mutant's story): why methods miss i
     ),
 }
 
+RIGHT_NUMBERS = (
+    "mutated_input",
+    "wrong_shape",
+    "wrong_dtype",
+)  # an engine may allow or repair them
+
 
 def share(values):
     """ "97.4 %" of true values."""
@@ -35,25 +41,43 @@ def detected(lines):
     return [(line, not line["accepted"]) for line in lines if not line["right"]]
 
 
+def measures(lines):
+    """The figures of one method, as text: a row of both tables."""
+    mutants, right = detected(lines), [line for line in lines if line["right"]]
+    seeds = len({line["seed"] for line in lines})
+    return (
+        share(found for _, found in mutants),
+        share(found for line, found in mutants if line["kind"] not in RIGHT_NUMBERS),
+        share(found and line["named"] for line, found in mutants),
+        f"{sum(not line['accepted'] for line in right)} of {len(right)}",
+        f"{1000 * statistics.median(line['seconds'] for line in right):.2g}",
+        f"{sum(line['seconds'] for line, _ in mutants) / seeds:.1f} s",
+    )
+
+
 def method_table(methods, runs):
     """The first table.  runs[name] = (how it was run, lines)."""
     rows = [
-        "| method | run here | what it compares | detected | named | false alarms | ms per check "
-        "| all mutants |",
-        "|---|---|---|---|---|---|---|---|",
+        "| method | run here | what it compares | detected | wrong numbers | named | false alarms "
+        "| ms per check | all mutants |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for name, (how, lines) in runs.items():
-        mutants, right = detected(lines), [line for line in lines if line["right"]]
-        seeds = len({line["seed"] for line in lines})
-        total = sum(line["seconds"] for line, _ in mutants) / seeds
-        median = 1000 * statistics.median(line["seconds"] for line in right)
-        alarms = sum(not line["accepted"] for line in right)
-        rows.append(
-            f"| {methods[name].title} | {how} | {methods[name].compares} "
-            f"| {share(found for _, found in mutants)} "
-            f"| {share(found and line['named'] for line, found in mutants)} "
-            f"| {alarms} of {len(right)} | {median:.2g} | {total:.1f} s |"
-        )
+        cells = (methods[name].title, how, methods[name].compares, *measures(lines))
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def terminal_table(methods, runs):
+    """The first table for a terminal: at most 88 columns."""
+    rows = [
+        f"{'':27}{'detected':>9}{'wrong numbers':>15}{'named':>9}{'alarms':>10}{'ms':>7}{'all':>9}"
+    ]
+    for name, (how, lines) in runs.items():
+        cells = zip((9, 15, 9, 10, 7, 9), measures(lines), strict=True)
+        title = methods[name].title.replace("`", "")
+        rows.append(f"{title:27}{''.join(f'{text:>{width}}' for width, text in cells)}")
+        rows.append(f"  {how}")
     return "\n".join(rows)
 
 

@@ -1,8 +1,9 @@
 """Other gradient checkers on minillm's mutants: which mistakes do they see, and which do they name?
 
-Every method checks the same wrong backwards, and the right ones, on the same inputs.  PyTorch, JAX and
-HIPS autograd run themselves where they are installed; the others, and those that are not, are stand-ins
-(checker_methods.py).  Takes some minutes.  Example, with tools in an environment of their own:
+Every method checks the same wrong backwards, and the right ones, on the same inputs.
+PyTorch, JAX and HIPS autograd run themselves where they are installed; the others, and
+those that are not, are stand-ins (checker_methods.py).  Takes some minutes.  Example,
+with tools in an environment of their own:
 
     python -m venv build/tools && build/tools/bin/pip install numpy autograd jax
     python tests/benchmarks/checkers.py --tools build/tools/bin/python --write
@@ -18,9 +19,10 @@ import sys
 from pathlib import Path
 
 from checker_methods import METHODS
-from checker_tables import example_list, kind_table, method_table
+from checker_tables import example_list, kind_table, method_table, terminal_table
 from tqdm import tqdm
 
+import minillm
 from minillm.gradcheck.cases import cases, operation_names
 from minillm.gradcheck.kinds import KINDS
 from minillm.gradcheck.mutants import MUTANTS, held_out
@@ -34,9 +36,12 @@ STAND_IN = "method re-implemented here"
 
 def find_tool(method, pythons):
     """(the Python that has the tool, its version); None for a stand-in."""
+    if method.module == "minillm":
+        return sys.executable, minillm.__version__
     if not method.module:
         return None
-    code = f"import {method.module}; from importlib.metadata import version; print(version('{method.module}'))"
+    version = f"from importlib.metadata import version; print(version('{method.module}'))"
+    code = f"import {method.module}; {version}"
     for python in pythons:
         found = subprocess.run([python, "-c", code], capture_output=True, text=True)
         if found.returncode == 0:
@@ -72,23 +77,20 @@ def processor():
     return names[0] if names else platform.machine()
 
 
-def page(runs, seeds, shown):
+def page(runs, seeds):
     """The generated part of the page."""
     today = datetime.datetime.now(datetime.timezone.utc).date()
     mutants = len({line["number"] for line in next(iter(runs.values()))[1] if not line["right"]})
     parts = [
-        f"{mutants} wrong backward passes, {seeds} seeds (numbers, sizes and random draws), one "
-        f"thread. {processor()}, {os.cpu_count()} cores, {platform.system()}, Python "
-        f"{platform.python_version()}. {today:%d %B %Y}.",
+        f"{mutants} wrong backward passes, {seeds} seed{'s' * (seeds > 1)} (numbers, sizes and "
+        f"random draws), one thread. {processor()}, {os.cpu_count()} cores, {platform.system()}, "
+        f"Python {platform.python_version()}. {today:%d %B %Y}.",
         method_table(METHODS, runs),
         "Share of each kind that is detected, in percent:",
         kind_table(KINDS, runs),
     ]
-    if shown:
-        parts += [
-            "Four of the mistakes that slip through:",
-            example_list(MUTANTS, held_out, METHODS, runs),
-        ]
+    parts += ["Four of the mistakes that slip through:"]
+    parts += [example_list(MUTANTS, held_out, METHODS, runs)]
     return "\n\n".join(parts)
 
 
@@ -137,10 +139,10 @@ def main():
     arguments.json.parent.mkdir(parents=True, exist_ok=True)
     raw = {name: {"run": how, "lines": lines} for name, (how, lines) in runs.items()}
     arguments.json.write_text(json.dumps(raw), encoding="utf-8")
-    text = page(runs, arguments.seeds, everything)
-    print(text)
+    print(terminal_table(METHODS, runs))
+    print(f"\nraw results: {arguments.json}")
     if arguments.write:
-        write_page(text)
+        write_page(page(runs, arguments.seeds))
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ WORKLOADS = {
     "gpt": "GPT: block 64, batch 12, 4 layers, 4 heads, width 128, no biases",
     "lstm": "LSTM classifier: 1000 words, width 50, hidden 128, batch 32 x 50",
     "encoder": "Encoder LM: 10,000 words, width 512, 8 heads, 2048, 6 layers, batch 4 x 64",
+    "decode": "Decoding with the cache: SmolLM2's shape, 135 M weights, one token",
 }
 
 
@@ -58,6 +59,13 @@ def compare(workload, rounds):
         gemm = statistics.median(run["gemm_ms"] for run in runs["minillm"])
         print(
             f"  {'products alone':16} {gemm:12.1f}             minillm: {ours['ms'] / gemm:.2f} x that"
+        )
+    if "limit_ms" in runs["minillm"][0]:
+        shares = [run["limit_ms"] / run["ms"] for run in runs["minillm"]]
+        limit = statistics.median(run["limit_ms"] for run in runs["minillm"])
+        print(
+            f"  {'memory alone':16} {limit:12.1f}             "
+            f"minillm: {statistics.median(shares):.0%} of the speed that the memory allows"
         )
     return runs
 

@@ -1,10 +1,11 @@
-"""One training step of each workload with minillm:  python with_minillm.py gpt|lstm|encoder|engine."""
+"""One step of each workload with minillm:  python with_minillm.py gpt|lstm|encoder|decode|engine."""
 
 import json
 import sys
 
 import numpy as np
-from timing import median_ms, report
+from decode_minillm import decode as decoding_step
+from timing import median_ms, peak_mb, report
 
 from minillm import Tensor, nn
 from minillm import functional as F
@@ -117,6 +118,12 @@ def encoder():
     )
 
 
+def decode():
+    """One token of SmolLM2's shape with the cache, after a prompt of 64."""
+    result = decoding_step(rng)
+    print(json.dumps({**result, "rss_mb": peak_mb(), "versions": versions()}))
+
+
 def engine():
     """Microseconds for one node, forward and backward, and seconds for all gradient checks."""
     x = Tensor(np.ones(2, np.float32), requires_grad=True)
@@ -135,4 +142,6 @@ def engine():
 
 if __name__ == "__main__":
     keep_freed_memory()
-    {"gpt": gpt, "lstm": lstm, "encoder": encoder, "engine": engine}[sys.argv[1]]()
+    {"gpt": gpt, "lstm": lstm, "encoder": encoder, "decode": decode, "engine": engine}[
+        sys.argv[1]
+    ]()

@@ -1,11 +1,12 @@
-"""One training step of each workload with PyTorch eager:  python with_torch.py gpt|lstm|encoder."""
+"""One step of each workload with PyTorch eager:  python with_torch.py gpt|lstm|encoder|decode."""
 
+import json
 import math
 import sys
 
 import torch
 import torch.nn.functional as F
-from timing import report
+from timing import median_ms, peak_mb, report
 from torch import nn
 
 torch.manual_seed(0)
@@ -125,5 +126,64 @@ def encoder():
     report(training_step(model, optimizer, loss), 10, versions=VERSIONS)
 
 
+class LlamaLayer(nn.Module):
+    """SmolLM2's layer: width 576, 9 heads of queries, 3 of keys, 1536 inside."""
+
+    def __init__(self):
+        super().__init__()
+        linear = lambda inner, outer: nn.Linear(inner, outer, bias=False)  # noqa: E731
+        self.q, self.k, self.v = linear(576, 576), linear(576, 192), linear(576, 192)
+        self.o, self.gate, self.up = linear(576, 576), linear(576, 1536), linear(576, 1536)
+        self.down = linear(1536, 576)
+        self.norm_1, self.norm_2 = nn.RMSNorm(576, 1e-5), nn.RMSNorm(576, 1e-5)
+        self.keys, self.values = torch.zeros(2, 1, 3, 128, 64)
+
+    def forward(self, x, start, cos, sin):
+        B, T, _ = x.shape
+        y = self.norm_1(x)
+        q, k, v = (f(y).view(B, T, -1, 64).transpose(1, 2) for f in (self.q, self.k, self.v))
+        q, k = (_rotate(z, cos, sin) for z in (q, k))
+        self.keys[:, :, start : start + T], self.values[:, :, start : start + T] = k, v
+        out = F.scaled_dot_product_attention(
+            q, self.keys[:, :, : start + T], self.values[:, :, : start + T],
+            is_causal=T > 1, enable_gqa=True,
+        )  # fmt: skip
+        x = x + self.o(out.transpose(1, 2).reshape(B, T, 576))
+        y = self.norm_2(x)
+        return x + self.down(F.silu(self.gate(y)) * self.up(y))
+
+
+def _rotate(x, cos, sin):
+    a, b = x.chunk(2, dim=-1)
+    return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
+
+
+@torch.inference_mode()
+def decode():
+    embedding, norm = nn.Embedding(49152, 576), nn.RMSNorm(576, 1e-5)
+    layers = nn.ModuleList(LlamaLayer() for _ in range(30))
+    angle = torch.arange(128)[:, None] / 100000 ** (torch.arange(0, 64, 2) / 64)
+    cos, sin = angle.cos(), angle.sin()
+    start = 0
+
+    def step(ids):
+        nonlocal start
+        x, end = embedding(ids), start + ids.shape[1]
+        for layer in layers:
+            x = layer(x, start, cos[start:end], sin[start:end])
+        start = end
+        return F.linear(norm(x[:, -1:]), embedding.weight)[:, -1].argmax(-1, keepdim=True)
+
+    token = step(torch.randint(0, 49152, (1, 64)))
+
+    def one():
+        nonlocal token
+        token = step(token)
+
+    for _ in range(4):
+        one()
+    print(json.dumps({"ms": median_ms(one, 40), "rss_mb": peak_mb(), "versions": VERSIONS}))
+
+
 if __name__ == "__main__":
-    {"gpt": gpt, "lstm": lstm, "encoder": encoder}[sys.argv[1]]()
+    {"gpt": gpt, "lstm": lstm, "encoder": encoder, "decode": decode}[sys.argv[1]]()
