@@ -8,7 +8,7 @@
 ...     return (grad_out * saved[0],)  # the 2 is forgotten
 >>> report = check_gradients(square_forward, square_backward, np.array([1.0, 2.0, 3.0]))
 >>> report.findings[0].message
-'the gradient of x is 0.5 times what it should be, everywhere'
+'the gradient of x is 0.5 times what it should be, everywhere: a constant 2 is missing'
 """
 
 from .check import check_gradients

@@ -15,8 +15,8 @@ from .settings import GradientSettings
 
 
 def to_float64(x: Any) -> Any:
-    """A contiguous float64 copy of a floating array; other things as they are."""
-    if isinstance(x, (list, np.ndarray)) or is_array(x):
+    """A contiguous float64 copy of a floating array or NumPy scalar; other things as they are."""
+    if isinstance(x, (list, np.ndarray, np.floating)) or is_array(x):
         array = to_numpy(x) if is_array(x) else np.asarray(x)
         return np.array(array, dtype=np.float64 if array.dtype.kind == "f" else None, order="C")
     return x

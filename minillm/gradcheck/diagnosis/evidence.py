@@ -70,9 +70,11 @@ class Call:
             rows = [self.pull_back(unit) for unit in np.eye(self.size)]
         except Exception:  # a student's backward that cannot take this grad_out: no matrix then
             return [None] * len(self.inputs)
+        if any(len(row) != len(self.inputs) for row in rows):
+            return [None] * len(self.inputs)
         for i, x in enumerate(self.inputs):
             grads = [row[i] for row in rows]
-            fits = is_array(x) and all(g is not None and np.shape(g) == np.shape(x) for g in grads)
+            fits = is_array(x) and all(_is_gradient(g, np.shape(x)) for g in grads)
             matrices.append(np.stack([np.ravel(g) for g in grads]) if fits and grads else None)
         return matrices
 
@@ -107,6 +109,12 @@ class Call:
     def split_outputs(self, flat: np.ndarray) -> tuple[np.ndarray, ...]:
         """A flat vector over all outputs, as one array for each."""
         return unflatten(flat, self.outputs)
+
+
+def _is_gradient(g: Any, shape: tuple[int, ...]) -> bool:
+    """True for a finite real array of this shape."""
+    real = g is not None and np.asarray(g).dtype.kind in "biuf"
+    return real and np.shape(g) == shape and bool(np.isfinite(g).all())
 
 
 def _leaves(value: Any, name: str) -> Any:

@@ -263,7 +263,7 @@ def factor_of_entries(m: Mismatch) -> Named | None:
         name = _matching_array(m, factors, m.shape if B.shape[0] == m.B.shape[1] else None)
         wrong = ~np.isclose(factors, 1, rtol=1e-6)
         values = np.unique(np.round(factors[wrong & (norms > 0)], 9))
-        if len(values) == 1 and words != "grad_out" and not wrong.all() and m.known.all():
+        if len(values) == 1 and words != "grad_out" and not wrong.all():
             return "wrong_entries", (
                 f"the entries of the gradient of {m.name} at {where(m, wrong)} are {values[0]:.6g} "
                 "times what they should be; the others are right"

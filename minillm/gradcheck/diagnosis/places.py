@@ -110,7 +110,7 @@ def one_of_a_sum(m: Mismatch) -> Named | None:
             alone = inside[:, None] & J[rows]
             shared = (J[rows] & ~alone).any(axis=0) & alone.any(axis=0)
             if (alone == B[rows]).all() and shared.any():
-                if len(axes) == 1 and any(a == axes[0] for a, _ in _alignment(m, j, J[rows])):
+                if len(axes) == 1 and _has_axis_too(m, j, J[rows], axes[0]):
                     return _only(m, f"{listing(kept[:, 0])} of axis {axes[0]} of {out}")
                 words = f"axis {axes[0]}" if len(axes) == 1 else f"axes {axes}"
                 place = listing(kept[:, 0]) if len(axes) == 1 else f"place {kept[0].tolist()}"
@@ -119,6 +119,17 @@ def one_of_a_sum(m: Mismatch) -> Named | None:
                     f"shared by {len(used)} places there, so its gradient is the sum over all of them"
                 ), None  # fmt: skip
     return None
+
+
+def _has_axis_too(m: Mismatch, j: int, J: np.ndarray, a: int) -> bool:
+    """True if forward keeps indices of axis a of output j apart along an axis of the input."""
+    for axis, b in _alignment(m, j, J):
+        if axis == a:
+            o, i = np.nonzero(J)
+            meet = np.zeros((np.shape(m.call.outputs[j])[a], m.shape[b]), dtype=bool)
+            meet[m.out_places[j][o, a], m.places[i, b]] = True
+            return not meet.all()
+    return False
 
 
 def _only(m: Mismatch, kept: str) -> Named:
@@ -218,7 +229,7 @@ def _both(m: Mismatch, j: int, a: int, b: int) -> str:
 
 def reordered(m: Mismatch) -> Named | None:
     """The right numbers in other places: the same permutation of the entries for every cotangent."""
-    if len(m.A) < 2 or m.A.shape[1] < 2:
+    if len(m.A) < 2 or m.A.shape[1] < 2 or same(m.A, m.N):
         return None
     order, target = np.argsort(m.A[0]), np.argsort(m.N[0])
     if not same(m.A[:, order], m.N[:, target]):
@@ -242,7 +253,7 @@ def _reordered_outputs(m: Mismatch) -> Named | None:
     probe = np.random.default_rng(0).standard_normal((m.J.shape[1], 2))
     used, right = m.B @ probe, m.J @ probe
     order, target = np.argsort(used[:, 0]), np.argsort(right[:, 0])
-    if not same(used[order], right[target]):
+    if same(used, right) or not same(used[order], right[target]):
         return None
     moved = int((~np.isclose(used[:, 0], right[:, 0], rtol=1e-6, atol=1e-9)).sum())
     return "wrong_entries", (

@@ -15,6 +15,8 @@ def where(m: Mismatch, wrong: np.ndarray) -> str:
     places, count = m.places[wrong], int(wrong.sum())
     if not m.shape or not count:
         return "everywhere" if count else "nowhere"
+    if count == 1 and len(m.shape) > 1:  # the only one; not all of its slice need be known
+        return str([int(i) for i in places[0]])
     for a, size in enumerate(m.shape):
         chosen = np.unique(places[:, a])
         inside = np.isin(m.places[:, a], chosen)
@@ -27,7 +29,8 @@ def where(m: Mismatch, wrong: np.ndarray) -> str:
 def which(m: Mismatch, wrong: np.ndarray) -> str:
     """As where(), but by a condition on the arrays at hand if one picks exactly these entries."""
     found = []
-    for label, array in m.call.arrays:
+    # that the output is 0 there is a consequence: whatever else picks these entries is the reason
+    for label, array in sorted(m.call.arrays, key=lambda pair: pair[0].split("[")[0] == "out"):
         try:
             z = np.broadcast_to(array, m.shape).reshape(-1)[m.known]
         except ValueError:

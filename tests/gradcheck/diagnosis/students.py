@@ -2,7 +2,7 @@
 
 Each has a right backward, and wrong ones of which only one gradient is wrong.  The kind of each was
 written down by the rules of kinds.py before the checker saw it; two kinds joined by | where the
-rules leave both open.  Sizes are given as n = (5, 7, 3): batch, width, and one more.
+rules leave both open.
 """
 
 from collections.abc import Callable
@@ -237,7 +237,7 @@ wrong = operation(
 wrong("A untransposed", 0, "wrong_operand", lambda g, x, A, y: g[:, None] * (y @ A), SQUARE)
 wrong("no A", 0, "wrong_operand", lambda g, x, A, y: g[:, None] * y, SQUARE)
 wrong("A turned", 1, "transposed", lambda g, x, A, y: (y * g[:, None]).T @ x)
-wrong("A turned", 1, "transposed", lambda g, x, A, y: (y * g[:, None]).T @ x, SQUARE)
+wrong("A turned, square", 1, "transposed", lambda g, x, A, y: (y * g[:, None]).T @ x, SQUARE)
 wrong("A averaged", 1, "scaled", lambda g, x, A, y: (x * g[:, None]).T @ y / len(x))
 wrong("first row", 1, "missing_broadcast_sum", lambda g, x, A, y: g[0] * np.outer(x[0], y[0]))
 wrong("y by x", 2, "wrong_operand", lambda g, x, A, y: g[:, None] * (y @ A), SQUARE)
@@ -669,10 +669,14 @@ wrong = operation(
 wrong("p constant", 0, "dropped_branch", lambda g, x, q, p: p[:, :, None] * g[:, None])
 wrong("only p", 0, "dropped_branch",
       lambda g, x, q, p: attend_scores(g, x, q, p)[:, :, None] * q)  # fmt: skip
-wrong("no sum in softmax", 1, "missing_sum_term",
-      lambda g, x, q, p: ((p * (g[:, None] * x).sum(axis=2))[:, :, None] * x).sum(axis=(0, 1)))  # fmt: skip
-wrong("averaged", 1, "scaled",
-      lambda g, x, q, p: (attend_scores(g, x, q, p)[:, :, None] * x).sum(axis=1).mean(axis=0))  # fmt: skip
+wrong(
+    "no sum in softmax", 1, "missing_sum_term",
+    lambda g, x, q, p: ((p * (g[:, None] * x).sum(axis=2))[:, :, None] * x).sum(axis=(0, 1)),
+)  # fmt: skip
+wrong(
+    "averaged", 1, "scaled",
+    lambda g, x, q, p: (attend_scores(g, x, q, p)[:, :, None] * x).sum(axis=1).mean(axis=0),
+)  # fmt: skip
 wrong("first example", 1, "missing_broadcast_sum",
       lambda g, x, q, p: (attend_scores(g, x, q, p)[:, :, None] * x)[0].sum(axis=0))  # fmt: skip
 wrong("not summed", 1, "missing_broadcast_sum",
