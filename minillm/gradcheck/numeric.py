@@ -179,29 +179,6 @@ def directional_slope(
     return np.asarray(values) / (12 * h)
 
 
-def numerical_gradient(
-    function: Callable[[], np.ndarray],
-    array: np.ndarray,
-    cotangents: np.ndarray,
-    step: float,
-    entries: Iterable[int] | None = None,
-) -> tuple[np.ndarray, list[tuple[tuple[int, ...], str]]]:
-    """The gradients (K, *shape) of numerical_slopes, and its skipped entries with the reasons."""
-    slopes = numerical_slopes(function, array, cotangents, step, entries)
-    return slopes.gradients, slopes.skipped
-
-
-def rounding_noise(
-    function: Callable[[], np.ndarray], array: np.ndarray, cotangents: np.ndarray, step: float
-) -> float:
-    """How far an estimate of numerical_gradient may be off by rounding alone: 1.5 eps |L| / h.
-
-    |L| counts the size of all terms of the sum, and a factor of 5 covers the rounding inside f.
-    """
-    size = float((np.abs(cotangents) @ np.abs(function())).max(initial=0.0))
-    return 7.5 * EPS * size / (step * _typical(array))
-
-
 def _typical(array: np.ndarray) -> float:
     """The scale on which the function may bend: the size of the entries, at least 0.1."""
     return max(float(np.sqrt(np.mean(array * array))), 0.1) if array.size else 1.0

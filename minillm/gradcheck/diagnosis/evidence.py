@@ -216,14 +216,6 @@ class Mismatch:
         ends = np.cumsum([0, *(math.prod(np.shape(o)) for o in self.call.outputs)])
         return [slice(int(a), int(b)) for a, b in itertools.pairwise(ends)]
 
-    def axis(self, a: int, of: str | None = None) -> str:
-        """An axis in words: its letter if forward's docstring gives one."""
-        letters = self.call.shapes.get(of or self.name, [])
-        shape = self.shape if of is None else ()
-        if len(letters) == len(shape) and a < len(letters):
-            return f"axis {letters[a]}"
-        return f"axis {a}"
-
 
 def _clean(matrix: np.ndarray) -> np.ndarray:
     """A copy in which what is nothing but rounding is 0."""
