@@ -1,22 +1,30 @@
 # Every target works first, alone, on a machine with Python >= 3.10, make and a package index.
 #   make demo     set up the core and watch a GPT learn          make test    set up all, run the tests
 #   make lint     style and types                                make bench   compare with PyTorch
+#   make test-weights   download published weights into build/weights, test that they run
 PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
 ARGS ?=
 
-.PHONY: help demo test lint notebooks docs bench clean
+.PHONY: help demo test test-weights weights lint notebooks docs bench clean
 
 help:
-	@echo "make demo | test | lint | bench | notebooks | docs | clean"
+	@echo "make demo | test | test-weights | lint | bench | notebooks | docs | clean"
 
 demo: $(VENV)/core
 	@$(PY) -m minillm demo $(ARGS)
 
 test: $(VENV)/full
 	$(PY) -m pytest -m "not weights" $(ARGS)
+
+weights: $(VENV)/core
+	@$(PY) -m minillm weights
+
+test-weights: $(VENV)/full weights
+	@$(PY) -c "import gguf" 2>/dev/null || $(PIP) install -e '.[gguf]'
+	$(PY) -m pytest -m weights tests/weights $(ARGS)
 
 lint: $(VENV)/full
 	$(PY) -m ruff check .

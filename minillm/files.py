@@ -5,15 +5,23 @@ rename replaces the old file in one step or not at all.
 """
 
 import contextlib
+import importlib
 import json
+import math
 import os
+import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
+
+HUB_LINE = "python -m pip install 'minillm[hub]'"
+# what a safetensors file calls its floating numbers -> how NumPy reads them
+FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
 @contextlib.contextmanager
@@ -62,11 +70,15 @@ def read_json(path: "str | Path") -> Any:
         raise ValueError(f"{path} is not a JSON file in UTF-8: {error}") from None
 
 
-def write_arrays(path: "str | Path", arrays: Mapping[str, np.ndarray]) -> None:
-    """Write arrays by name as a safetensors file, atomically."""
+def write_arrays(
+    path: "str | Path", arrays: Mapping[str, np.ndarray], metadata: dict[str, str] | None = None
+) -> None:
+    """Write arrays by name as a safetensors file, atomically; metadata goes into its header."""
     with atomic_write(path) as temporary:
         # not ascontiguousarray, which would turn a single number into an array of one
-        save_file({name: np.asarray(a, order="C") for name, a in arrays.items()}, str(temporary))
+        save_file(
+            {name: np.asarray(a, order="C") for name, a in arrays.items()}, str(temporary), metadata
+        )
 
 
 def read_arrays(path: "str | Path") -> dict[str, np.ndarray]:
@@ -80,7 +92,85 @@ def read_arrays(path: "str | Path") -> dict[str, np.ndarray]:
     try:
         return load_file(str(path))
     except SafetensorError as error:
-        raise ValueError(
-            f"{path} is not a complete safetensors file ({error}): it was cut off or is of "
-            "another format; write or download it again"
+        raise _incomplete(path, error) from None
+
+
+def _incomplete(path: Path, error: Exception) -> ValueError:
+    return ValueError(
+        f"{path} is not a complete safetensors file ({error}): it was cut off or is of "
+        "another format; write or download it again"
+    )
+
+
+@dataclass(frozen=True)
+class StoredArray:
+    """One array of a safetensors file, of which rows are read when they are wanted."""
+
+    path: Path
+    dtype: str  # as the format names it
+    shape: tuple[int, ...]
+    start: int  # the first byte in the file
+
+    def rows(self, first: int, last: int) -> np.ndarray:
+        """Entries first to last - 1 of the first axis, whatever floating dtype they have, as float32.
+
+        NumPy has no bfloat16, but that is the upper half of a float32.
+        """
+        width, kind = math.prod(self.shape[1:]), np.dtype(FLOATS[self.dtype])
+        last = min(last, self.shape[0])
+        offset = self.start + first * width * kind.itemsize
+        numbers = np.fromfile(self.path, kind, count=(last - first) * width, offset=offset)
+        if self.dtype == "BF16":
+            numbers = (numbers.astype(np.uint32) << 16).view(np.float32)
+        return numbers.astype(np.float32, copy=False).reshape(last - first, *self.shape[1:])
+
+
+def open_arrays(path: "str | Path") -> dict[str, StoredArray]:
+    """The arrays of a safetensors file by name, without reading them.
+
+    Raises   FileNotFoundError, or ValueError that names the file if it is cut off or foreign
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        with safe_open(str(path), framework="np"):  # checks the header against the file
+            pass
+    except (SafetensorError, OSError) as error:
+        raise _incomplete(path, error) from None
+    with open(path, "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+    header.pop("__metadata__", None)
+    return {
+        name: StoredArray(path, a["dtype"], tuple(a["shape"]), 8 + length + a["data_offsets"][0])
+        for name, a in header.items()
+    }
+
+
+def folder_or_download(name: "str | Path", patterns: list[str]) -> Path:
+    """The folder itself, or for a name on the Hugging Face hub the folder it is downloaded to.
+
+    patterns   which files to download, such as "*.json"
+    Raises     FileNotFoundError with the line that installs what downloads; OSError if that fails
+    """
+    folder = Path(name)
+    if folder.is_dir():
+        return folder
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(name)) or folder.exists():
+        raise FileNotFoundError(f"there is no folder {folder}: give one with a config.json")
+    try:
+        hub = importlib.import_module("huggingface_hub")
+    except ImportError:
+        raise FileNotFoundError(
+            f"there is no folder {folder}: give one with a config.json; if this is a name on the "
+            f"Hugging Face hub, install what downloads it: {HUB_LINE}"
         ) from None
+    try:
+        return Path(hub.snapshot_download(str(name), allow_patterns=patterns))
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise OSError(
+            f"there is no folder {folder}, and it could not be downloaded from the Hugging Face hub "
+            f"under this name: {reason}"
+        ) from error

@@ -3,12 +3,16 @@
 import argparse
 import sys
 
-from . import assignment, demo, generate, gradcheck, info, train
+from . import assignment, chat, demo, embed, generate, gradcheck, info, tokenize, train, weights
 
 COMMANDS = {
     "demo": demo,
     "train": train,
     "generate": generate,
+    "chat": chat,
+    "embed": embed,
+    "weights": weights,
+    "tokenize": tokenize,
     "gradcheck": gradcheck,
     "assignment": assignment,
     "info": info,

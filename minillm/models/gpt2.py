@@ -20,7 +20,7 @@ from .. import functional as F
 from .. import ops
 from ..autograd import Tensor
 from ..backend import beside, default_generator
-from ..generation import GenerationMixin
+from ..generation import GenerationMixin, KVCache
 from ..nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList
 from .inputs import as_ids, key_mask
 from .output import ModelOutput
@@ -97,11 +97,19 @@ class GPT2Attention(Module):
         q, k, v = (part.reshape(B, T, H, D).transpose(0, 2, 1, 3) for part in parts)
         return q, k, v
 
-    def forward(self, x: Tensor, visible: Any = None) -> Tensor:
-        """Shapes   x (B, T, C); visible broadcasting to (B, H, T, T) -> (B, T, C)."""
+    def forward(
+        self, x: Tensor, visible: Any = None, cache: KVCache | None = None, layer: int = 0
+    ) -> Tensor:
+        """Shapes   x (B, T, C); visible broadcasting to (B, H, T, S) -> (B, T, C).
+
+        S is T, or with a cache the number of its tokens (of this layer) and T more.
+        """
         q, k, v = self.queries_keys_values(x)
+        if cache is not None:
+            k, v = cache.append(layer, k, v)  # (B, H, S, D)
         out = F.scaled_dot_product_attention(
-            q, k, v, visible=visible, is_causal=True,
+            q, k, v, visible=visible,
+            is_causal=x.shape[1] > 1,  # the last token may see all others: no mask to build
             dropout_p=self.attn_pdrop if self.training else 0.0,
         )  # (B, H, T, D)  # fmt: skip
         out = out.transpose(0, 2, 1, 3).reshape(x.shape)  # (B, T, C)
@@ -138,9 +146,11 @@ class GPT2Block(Module):
         self.ln_2 = LayerNorm(config.n_embd, **norm)
         self.mlp = GPT2MLP(config, dtype=dtype, rng=rng)
 
-    def forward(self, x: Tensor, visible: Any = None) -> Tensor:
+    def forward(
+        self, x: Tensor, visible: Any = None, cache: KVCache | None = None, layer: int = 0
+    ) -> Tensor:
         """Shapes   x (B, T, C) -> the same."""
-        x = x + self.attn(self.ln_1(x), visible)
+        x = x + self.attn(self.ln_1(x), visible, cache, layer)
         return x + self.mlp(self.ln_2(x))
 
 
@@ -157,30 +167,32 @@ class GPT2Model(Module):
 
     def forward(
         self, input_ids: Any, attention_mask: Any = None, want_states: bool = False,
-        want_attentions: bool = False,
+        want_attentions: bool = False, cache: KVCache | None = None,
     ) -> tuple[Tensor, list[Tensor], list[Any]]:  # fmt: skip
         """(last hidden state (B, T, C), the stream before each block and at the end, attentions)."""
         T, P = input_ids.shape[1], self.wpe.weight.shape[0]
-        if T > P:
+        cached = 0 if cache is None else cache.length
+        if cached + T > P:
+            after = f" after {cached} tokens in the cache" if cached else ""
             raise ValueError(
-                f"GPT2: input_ids {input_ids.shape} are longer than the {P} positions of the model: "
-                "cut them, or generate with sliding_window=True"
+                f"GPT2: input_ids {input_ids.shape}{after} are longer than the {P} positions of the "
+                "model: cut them, or generate with sliding_window=True"
             )
         if attention_mask is None:
-            visible, positions = None, np.arange(T)
+            visible, positions = None, np.arange(cached, cached + T)
         else:
             visible, positions = key_mask(
-                "GPT2", attention_mask, input_ids, like=self.wpe.weight.data
+                "GPT2", attention_mask, input_ids, like=self.wpe.weight.data, cached=cached
             )
         x = self.drop(self.wte(input_ids) + self.wpe(positions))  # (B, T, C)
         states, attentions = [], []
         block: Any
-        for block in self.h:
+        for layer, block in enumerate(self.h):
             if want_states:
                 states.append(x)
             if want_attentions:
                 attentions.append(block.attn.probabilities(block.ln_1(x), visible))
-            x = block(x, visible)
+            x = block(x, visible, cache, layer)
         x = self.ln_f(x)
         return x, [*states, x], attentions
 
@@ -230,6 +242,19 @@ class GPT2LMHeadModel(GenerationMixin, PretrainedMixin, Module):
             else:
                 p.data[...] = 1
 
+    def new_cache(self, batch: int, capacity: int) -> KVCache:
+        """An empty cache for `batch` sequences, with room for `capacity` tokens each.
+
+        >>> config = GPT2Config(vocab_size=11, n_positions=8, n_embd=6, n_layer=2, n_head=3)
+        >>> GPT2LMHeadModel(config).new_cache(1, 8)
+        KVCache(2 layers, batch 1, 3 heads of 2, 0 of 8 positions, 0.0 MB)
+        """
+        config, weight = self.config, self.transformer.wte.weight
+        heads, width = config.n_head, config.n_embd // config.n_head
+        return KVCache(
+            config.n_layer, batch, heads, width, capacity, dtype=weight.dtype, like=weight.data
+        )
+
     def forward(
         self,
         input_ids: Any,
@@ -238,6 +263,8 @@ class GPT2LMHeadModel(GenerationMixin, PretrainedMixin, Module):
         *,
         output_hidden_states: bool = False,
         output_attentions: bool = False,
+        cache: KVCache | None = None,
+        logits_to_keep: int = 0,
     ) -> ModelOutput:
         """Logits for the next token at each position, and the loss if labels are given.
 
@@ -245,25 +272,25 @@ class GPT2LMHeadModel(GenerationMixin, PretrainedMixin, Module):
         labels           (B, T) integers, usually input_ids itself: they are shifted here, so that
                          position t predicts label t + 1; -100 is ignored
         attention_mask   (B, T) 1 for tokens, 0 for padding
+        cache            from new_cache: input_ids are then only the tokens that follow those in it,
+                         while attention_mask covers both; they are added to it
+        logits_to_keep   compute the logits of so many last positions only; 0 for all
         """
         ids = as_ids("GPT2", "input_ids", input_ids)
+        if output_attentions and cache is not None:
+            raise ValueError("GPT2: output_attentions shows whole sequences: call without a cache")
+        if logits_to_keep < 0 or (logits_to_keep and labels is not None):
+            raise ValueError(
+                f"GPT2: logits_to_keep must be 0 for all or a number of last positions, and 0 with "
+                f"labels, because the loss needs all logits; got {logits_to_keep}"
+            )
         x, states, attentions = self.transformer(
-            ids, attention_mask, output_hidden_states, output_attentions
+            ids, attention_mask, output_hidden_states, output_attentions, cache
         )
-        if self.lm_head is None:
-            logits = F.linear(x, self.transformer.wte.weight.T)  # (B, T, V)
-        else:
-            logits = self.lm_head(x)
+        logits = self.next_token_logits(x[:, -logits_to_keep:] if logits_to_keep else x)
         loss = num_targets = None
         if labels is not None:
-            targets = as_ids("GPT2", "labels", labels)
-            if targets.shape != ids.shape or ids.shape[1] < 2:
-                raise ValueError(
-                    f"GPT2: labels {targets.shape} must have the shape of input_ids {ids.shape} "
-                    "and at least 2 tokens, because each token predicts the next"
-                )
-            loss = F.cross_entropy(logits[:, :-1], targets[:, 1:])
-            num_targets = int((targets[:, 1:] != -100).sum())
+            loss, num_targets = _next_token_loss(logits, ids, labels)
         return ModelOutput(
             loss,
             logits,
@@ -271,3 +298,21 @@ class GPT2LMHeadModel(GenerationMixin, PretrainedMixin, Module):
             tuple(attentions) if output_attentions else None,
             num_targets,
         )
+
+    def next_token_logits(self, x: Tensor) -> Tensor:
+        """Shapes   x (B, T, C) -> (B, T, V)."""
+        if self.lm_head is None:
+            return F.linear(x, self.transformer.wte.weight.T)
+        return self.lm_head(x)
+
+
+def _next_token_loss(logits: Tensor, ids: Any, labels: Any) -> tuple[Tensor, int]:
+    """(the mean cross-entropy of the tokens that follow, how many they are)."""
+    targets = as_ids("GPT2", "labels", labels)
+    if targets.shape != ids.shape or ids.shape[1] < 2:
+        raise ValueError(
+            f"GPT2: labels {targets.shape} must have the shape of input_ids {ids.shape} "
+            "and at least 2 tokens, because each token predicts the next"
+        )
+    loss = F.cross_entropy(logits[:, :-1], targets[:, 1:])
+    return loss, int((targets[:, 1:] != -100).sum())

@@ -26,8 +26,13 @@ def as_ids(model: str, name: str, ids: Any) -> Any:
     return ids
 
 
-def key_mask(model: str, attention_mask: Any, ids: Any, like: Any) -> tuple[Any, Any]:
-    """(visible (B, 1, 1, T), positions (B, T)) for a 1/0 attention mask of the shape of ids.
+def key_mask(
+    model: str, attention_mask: Any, ids: Any, like: Any, cached: int = 0
+) -> tuple[Any, Any]:
+    """(visible (B, 1, 1, S), positions (B, T)) for a 1/0 attention mask (B, S) and ids (B, T).
+
+    cached is the number of earlier tokens that a cache holds: the mask covers them as well, so
+    S = cached + T, and the positions are those of the new tokens only.
 
     visible is carried to the device of the array `like`, positions stay where the mask is.
 
@@ -35,14 +40,16 @@ def key_mask(model: str, attention_mask: Any, ids: Any, like: Any) -> tuple[Any,
     the unpadded one.
     """
     mask = unwrap(attention_mask)
-    if getattr(mask, "shape", None) != ids.shape:
+    B, T = ids.shape
+    if getattr(mask, "shape", None) != (B, cached + T):
+        after = f" after {cached} cached tokens must be {(B, cached + T)}" if cached else ""
         raise ValueError(
-            f"{model}: attention_mask must have the shape of input_ids {ids.shape}, "
+            f"{model}: attention_mask must have the shape of input_ids {ids.shape}{after}, "
             f"got {getattr(mask, 'shape', type(mask).__name__)}"
         )
     xp = array_module(mask)
     visible = mask.astype(bool)
     if mask.dtype.kind != "b" and not (visible == mask).all():
         raise ValueError(f"{model}: attention_mask must hold 1 (visible) and 0 (padding) only")
-    positions = xp.maximum(xp.cumsum(visible, axis=-1) - 1, 0)
+    positions = xp.maximum(xp.cumsum(visible, axis=-1) - 1, 0)[:, cached:]
     return beside(visible[:, None, None, :], like), positions

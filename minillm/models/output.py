@@ -1,9 +1,22 @@
 """What a model returns: named values that can also be indexed and unpacked."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from ..autograd import Tensor
+
+# the order in which Hugging Face's models return these
+ORDER = (
+    "loss",
+    "logits",
+    "seq_relationship_logits",
+    "start_logits",
+    "end_logits",
+    "last_hidden_state",
+    "pooler_output",
+    "hidden_states",
+    "attentions",
+)
 
 
 @dataclass
@@ -11,8 +24,11 @@ class ModelOutput:
     """The result of calling a model; values that were not asked for are None.
 
     output.logits and output[0] both work: indexing and unpacking go through the values that are
-    not None, in the order below, so that the loss comes first where labels were given.
+    not None, in the order of ORDER, so that the loss comes first where labels were given.
 
+    seq_relationship_logits     of BERT's next-sentence head
+    start_logits, end_logits    of the first and last token of an answer
+    last_hidden_state, pooler_output    of a model without a head
     num_targets   how many labels the loss is the mean over, so that losses of batches of different
                   size can be averaged rightly; not part of the tuple
 
@@ -26,11 +42,15 @@ class ModelOutput:
     hidden_states: tuple[Tensor, ...] | None = None
     attentions: tuple[Any, ...] | None = None
     num_targets: int | None = None
+    seq_relationship_logits: Tensor | None = None
+    start_logits: Tensor | None = None
+    end_logits: Tensor | None = None
+    last_hidden_state: Tensor | None = None
+    pooler_output: Tensor | None = None
 
     def to_tuple(self) -> tuple[Any, ...]:
         """The values that are not None."""
-        names = (field.name for field in fields(self) if field.name != "num_targets")
-        values = (getattr(self, name) for name in names)
+        values = (getattr(self, name) for name in ORDER)
         return tuple(value for value in values if value is not None)
 
     def __getitem__(self, index: Any) -> Any:

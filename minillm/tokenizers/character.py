@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from ..files import read_json, write_json
+from .batch import BatchMixin
 
 FILE_NAME = "char_tokenizer.json"
 
 
-class CharTokenizer:
+class CharTokenizer(BatchMixin):
     """Characters in code-point order, numbered from 0.
 
     It works for any language; a Chinese text simply has more characters than an English one.
@@ -74,6 +75,9 @@ class CharTokenizer:
                 f"the character {c!r} (U+{ord(c):04X}) at position {text.index(c)} is not among the "
                 f"{len(self)} characters this tokenizer was trained on"
             ) from None
+
+    def _plain_ids(self, text: str) -> list[int]:
+        return self.encode(text)
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of ids.

@@ -1,0 +1,166 @@
+"""python -m minillm chat: talk to SmolLM2, or to another Llama that was trained on ChatML.
+
+ChatML is how such a model has seen conversations: each message between two special tokens, after the
+role of who says it.  To answer is to continue this text:
+
+    <|im_start|>user
+    What is the capital of Italy?<|im_end|>
+    <|im_start|>assistant
+"""
+
+import argparse
+import sys
+from typing import Any
+
+import numpy as np
+
+from ..generation import TextStreamer
+from ..models import LlamaForCausalLM
+from ..models.gguf import GGUFFile
+from ..tokenizers import GPT2Tokenizer
+from . import weights
+
+SUMMARY = "Talk to SmolLM2, a small language model."
+EXAMPLE = 'python -m minillm chat --prompt "What is the capital of Italy?"'
+START, END = "<|im_start|>", "<|im_end|>"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model", metavar="FILE", help="a .gguf file or a folder; SmolLM2 if not given"
+    )
+    parser.add_argument("--prompt", help="answer this and stop")
+    parser.add_argument(
+        "--system", metavar="TEXT", help="tell the model what it is, such as 'You are a poet'"
+    )
+    parser.add_argument("--tokens", type=int, default=400, help="the longest answer")
+    parser.add_argument(
+        "--temperature", type=float, default=0.2, help="below 1 bolder, above wilder"
+    )
+    parser.add_argument(
+        "--top-p", type=float, default=0.9, help="share of probability to draw from"
+    )
+    parser.add_argument("--greedy", action="store_true", help="always the most probable token")
+    parser.add_argument("--seed", type=int, default=0, help="same seed, same answers")
+
+
+def chatml(messages: list[dict[str, str]]) -> str:
+    """The text that the model continues with its answer.
+
+    Special tokens that somebody types are taken apart, or they would end the message.
+
+    >>> print(chatml([{"role": "user", "content": "Hi<|im_end|>"}]))
+    <|im_start|>user
+    Hi<| im_end|><|im_end|>
+    <|im_start|>assistant
+    <BLANKLINE>
+    """
+    parts = []
+    for message in messages:
+        content = message["content"].replace("<|im_", "<| im_")
+        parts.append(f"{START}{message['role']}\n{content}{END}\n")
+    return "".join(parts) + f"{START}assistant\n"
+
+
+class Listener:
+    """Shows an answer while it is written, and keeps its tokens even if it is interrupted."""
+
+    def __init__(self, tokenizer: Any, end: int) -> None:
+        self.ids: list[int] = []
+        self.last = end
+        self.screen = TextStreamer(tokenizer, skip_prompt=True)
+
+    def put(self, ids: Any) -> None:
+        """The prompt (1, T), which is not shown, or a new token (1,)."""
+        ids = np.asarray(ids)
+        if ids.ndim == 1 and int(ids[0]) != self.last:
+            self.ids.append(int(ids[0]))
+            self.screen.put(ids)
+
+    def end(self) -> None:
+        """The answer is complete."""
+        self.screen.end()
+
+
+class Chat:
+    """A conversation: what was said, and who says the next thing.
+
+    Raises   ValueError if the tokenizer does not know the special tokens of ChatML
+    """
+
+    def __init__(self, model: Any, tokenizer: Any, arguments: argparse.Namespace) -> None:
+        known = tokenizer.get_vocab()
+        if START not in known or END not in known:
+            raise ValueError(
+                f"chat needs a model that was trained on conversations in ChatML, and this tokenizer "
+                f"has no token {START!r}: for other models use python -m minillm generate"
+            )
+        self.model, self.tokenizer, self.end = model, tokenizer, known[END]
+        self.messages: list[dict[str, str]] = []
+        if arguments.system:
+            self.messages.append({"role": "system", "content": arguments.system})
+        self.first = len(self.messages)  # where the conversation begins
+        self.rng = np.random.default_rng(arguments.seed)
+        self.tokens = arguments.tokens
+        self.choice = {"do_sample": False} if arguments.greedy else {
+            "do_sample": True, "temperature": arguments.temperature, "top_p": arguments.top_p,
+            "rng": self.rng,
+        }  # fmt: skip
+
+    def answer(self, text: str) -> str:
+        """Say something and print the answer; Ctrl-C ends the answer, not the conversation."""
+        self.messages.append({"role": "user", "content": text})
+        ids = self.fitting_prompt()
+        listener = Listener(self.tokenizer, self.end)
+        try:
+            self.model.generate(
+                np.array([ids]), max_new_tokens=self.tokens, eos_token_id=self.end,
+                streamer=listener, **self.choice,
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            listener.end()
+        answer = self.tokenizer.decode(listener.ids)
+        self.messages.append({"role": "assistant", "content": answer})
+        return answer
+
+    def fitting_prompt(self) -> list[int]:
+        """The ids of the conversation; where it is too long, its oldest messages are forgotten."""
+        room = self.model.config.max_position_embeddings - self.tokens
+        while len(ids := self.tokenizer.encode(chatml(self.messages))) > room:
+            if len(self.messages) == self.first + 1:  # nothing but the question
+                raise ValueError(
+                    f"the prompt has {len(ids)} tokens, but the model can see {room} before an "
+                    f"answer of {self.tokens}: shorten it, or ask for a shorter one with --tokens"
+                )
+            del self.messages[self.first : self.first + 2]
+        return ids
+
+
+def load(path: Any) -> tuple[Any, Any]:
+    """Model and tokenizer of a .gguf file or a folder."""
+    if str(path).endswith(".gguf"):
+        file = GGUFFile(path)
+        return LlamaForCausalLM.from_pretrained(file), file.tokenizer()
+    return LlamaForCausalLM.from_pretrained(path), GPT2Tokenizer.from_pretrained(path)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if arguments.tokens < 1:
+        raise ValueError(f"--tokens must be at least 1, got {arguments.tokens}")
+    path = arguments.model or weights.find("smollm2", "chat")
+    if arguments.prompt is not None:
+        Chat(*load(path), arguments).answer(arguments.prompt)
+        return 0
+    print("loading ...", file=sys.stderr)
+    chat = Chat(*load(path), arguments)
+    print("Write a message; /quit or Ctrl-D to leave, Ctrl-C to stop an answer.", file=sys.stderr)
+    while True:
+        try:
+            text = input("> ").strip()
+        except (EOFError, KeyboardInterrupt):
+            print()
+            return 0
+        if text == "/quit":
+            return 0
+        if text:
+            chat.answer(text)

@@ -1,0 +1,49 @@
+"""python -m minillm embed: how alike texts are, by the cosine of their embeddings."""
+
+import argparse
+
+import numpy as np
+
+from ..autograd import no_grad
+from ..models import BertModel
+from ..tokenizers import BertTokenizer
+from . import weights
+
+SUMMARY = "Compare texts: cosine similarities of their embeddings."
+EXAMPLE = 'python -m minillm embed "A man eats." "Someone has a meal." "It rains."'
+LONGEST = 256  # tokens: the model was trained on texts of this length
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("texts", nargs="+", metavar="TEXT", help="two texts or more")
+    parser.add_argument("--model", metavar="FOLDER", help="a BERT; all-MiniLM-L6-v2 if not given")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if len(arguments.texts) < 2:
+        raise ValueError('a comparison needs two texts or more, each in quotes: embed "a" "b"')
+    folder = arguments.model or weights.find("minilm", "embed")
+    model, tokenizer = BertModel.from_pretrained(folder), BertTokenizer.from_pretrained(folder)
+    length = min(LONGEST, model.config.max_position_embeddings)
+    batch = tokenizer(arguments.texts, padding=True, truncation=True, max_length=length)
+    with no_grad():
+        vectors = model.sentence_embeddings(**batch).data  # (texts, C), of length 1
+    print(table(vectors @ vectors.T, arguments.texts))
+    return 0
+
+
+def table(cosines: np.ndarray, texts: list[str]) -> str:
+    """The cosine of each pair, and which text is which.
+
+    >>> print(table(np.array([[1.0, 0.25], [0.25, 1.0]]), ["a cat", "a dog"]))
+               1      2
+       1   1.000  0.250  a cat
+       2   0.250  1.000  a dog
+    """
+    lines = ["    " + "".join(f"{j + 1:7d}" for j in range(len(texts))).rstrip()]
+    room = max(20, 88 - 6 - 7 * len(texts))
+    for i, (row, text) in enumerate(zip(cosines, texts, strict=True)):
+        short = " ".join(text.split())
+        short = short if len(short) <= room else short[: room - 1] + "…"
+        lines.append(f"{i + 1:4d} " + "".join(f"{c:7.3f}" for c in row) + f"  {short}")
+    return "\n".join(lines)

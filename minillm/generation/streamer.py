@@ -1,0 +1,60 @@
+"""Showing a text while it is written."""
+
+import sys
+from typing import Any, TextIO
+
+import numpy as np
+
+
+class TextStreamer:
+    """Prints the text of one sequence as its tokens come: generate(..., streamer=this).
+
+    tokenizer     anything with decode(ids) -> str
+    file          where to write, the terminal by default
+    skip_prompt   leave out the prompt, which comes first
+
+    A token may end in the middle of a character, as in byte-level BPE; the character is then shown
+    when its last byte has come.
+
+    >>> from minillm.tokenizers import CharTokenizer
+    >>> tokenizer = CharTokenizer.train(["abc"])
+    >>> streamer = TextStreamer(tokenizer)
+    >>> def write():
+    ...     for token in (0, 1, 2):
+    ...         streamer.put(np.array([token]))
+    ...     streamer.end()
+    >>> write()
+    abc
+    """
+
+    def __init__(
+        self, tokenizer: Any, file: TextIO | None = None, *, skip_prompt: bool = False
+    ) -> None:
+        self.tokenizer, self.file, self.skip_prompt = tokenizer, file, skip_prompt
+        self._pending: list[int] = []  # tokens since the last complete character
+        self._shown = 0  # characters of their text that are printed
+
+    def put(self, ids: Any) -> None:
+        """The prompt, (1, T), or the new token, (1,)."""
+        ids = np.asarray(ids)
+        if ids.ndim == 0 or len(ids) != 1:
+            raise ValueError(f"TextStreamer: can show one text only, got ids of shape {ids.shape}")
+        if ids.ndim > 1 and self.skip_prompt:
+            return
+        self._pending += ids.reshape(-1).tolist()
+        text = self.tokenizer.decode(self._pending)
+        complete = text.rstrip("\ufffd")  # what bytes without their rest are decoded to
+        self._show(complete)
+        if complete == text:
+            self._pending, self._shown = [], 0
+
+    def end(self) -> None:
+        """The text is complete: show what is left, and end the line."""
+        if self._pending:
+            self._show(self.tokenizer.decode(self._pending))
+        self._pending, self._shown = [], 0
+        print(file=self.file or sys.stdout, flush=True)
+
+    def _show(self, text: str) -> None:
+        print(text[self._shown :], end="", file=self.file or sys.stdout, flush=True)
+        self._shown = max(self._shown, len(text))
