@@ -157,7 +157,9 @@ def folder_or_download(name: "str | Path", patterns: list[str]) -> Path:
     folder = Path(name)
     if folder.is_dir():
         return folder
-    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(name)) or folder.exists():
+    if folder.is_file():
+        raise FileNotFoundError(f"{folder} is a file: give the folder that holds it")
+    if not re.fullmatch(r"[\w.-]+(/[\w.-]+)?", str(name)):
         raise FileNotFoundError(f"there is no folder {folder}: give one with a config.json")
     try:
         hub = importlib.import_module("huggingface_hub")

@@ -101,7 +101,8 @@ class Chat:
             self.messages.append({"role": "system", "content": arguments.system})
         self.first = len(self.messages)  # where the conversation begins
         self.rng = np.random.default_rng(arguments.seed)
-        self.tokens = arguments.tokens
+        # at least half of what the model can see is for what was said before
+        self.tokens = min(arguments.tokens, max(1, model.config.max_position_embeddings // 2))
         self.choice = {"do_sample": False} if arguments.greedy else {
             "do_sample": True, "temperature": arguments.temperature, "top_p": arguments.top_p,
             "rng": self.rng,

@@ -40,8 +40,8 @@ def table(cosines: np.ndarray, texts: list[str]) -> str:
        1   1.000  0.250  a cat
        2   0.250  1.000  a dog
     """
-    lines = ["    " + "".join(f"{j + 1:7d}" for j in range(len(texts))).rstrip()]
-    room = max(20, 88 - 6 - 7 * len(texts))
+    lines = ["     " + "".join(f"{j + 1:7d}" for j in range(len(texts))).rstrip()]
+    room = max(20, 88 - 7 - 7 * len(texts))
     for i, (row, text) in enumerate(zip(cosines, texts, strict=True)):
         short = " ".join(text.split())
         short = short if len(short) <= room else short[: room - 1] + "…"

@@ -12,7 +12,7 @@ from ..tokenizers.explanation import pad, shorten, visible
 SUMMARY = "Show the tokens of a text: ids, tokens, bytes; or train a tokenizer."
 EXAMPLE = "python -m minillm tokenize --explain 'a text of yours'"
 
-KINDS = {"gpt2": GPT2Tokenizer, "bert": BertTokenizer}
+KINDS: dict[str, Any] = {"gpt2": GPT2Tokenizer, "bert": BertTokenizer}
 TOKEN, HEX = 30, 36  # columns; with the others a line has at most 88
 
 
@@ -38,6 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.out is not None:
         tokenizer.save_pretrained(arguments.out)
         print(f"{tokenizer!r} saved in {arguments.out}")
+    elif arguments.tokenizer is None:
+        print(f"{tokenizer!r} learned from {arguments.train or 'the help texts of your Python'}\n")
     if arguments.text is None:
         return 0
     if arguments.explain:

@@ -58,6 +58,7 @@ class BertConfig:
     pad_token_id: int | None = 0  # its row of the embedding is 0, and learns nothing as an input
     classifier_dropout: float | None = None  # before a classifier; None for hidden_dropout_prob
     position_embedding_type: str = "absolute"
+    is_decoder: bool = False  # an encoder: every token sees every other
     tie_word_embeddings: bool = True  # the output matrix is the embedding, transposed
     num_labels: int = 2  # classes of a classifier
     id2label: dict[Any, str] | None = None  # their names; how many there are decides num_labels
@@ -80,6 +81,7 @@ class BertConfig:
         for name, known in (
             ("hidden_act", tuple(ACTIVATIONS)),
             ("position_embedding_type", ("absolute",)),
+            ("is_decoder", (False,)),
             ("tie_word_embeddings", (True,)),
         ):
             if getattr(self, name) not in known:
@@ -246,7 +248,9 @@ class BertPreTrainedModel(PretrainedMixin, Module):
         "classifier.weight", "qa_outputs.weight",
     )  # fmt: skip
     heads = r"^((bert\.)?pooler|cls|classifier|qa_outputs)\."
-    renamed = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+    renamed = (
+        ("LayerNorm.gamma", "LayerNorm.weight"), ("LayerNorm.beta", "LayerNorm.bias"),
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -287,11 +291,9 @@ class BertModel(BertPreTrainedModel):
     """BERT without a head: one vector for each token, and one for the text.
 
     >>> import numpy as np
-    >>> config = BertConfig(
-    ...     vocab_size=11, hidden_size=6, num_hidden_layers=2, num_attention_heads=3,
-    ...     intermediate_size=5, max_position_embeddings=8,
-    ... )  # fmt: skip
-    >>> output = BertModel(config, rng=np.random.default_rng(0))(np.array([[1, 2, 3]]))
+    >>> sizes = {"vocab_size": 11, "hidden_size": 6, "num_attention_heads": 3}
+    >>> config = BertConfig(**sizes, num_hidden_layers=1, intermediate_size=5)
+    >>> output = BertModel(config)(np.array([[1, 2, 3]]))
     >>> output.last_hidden_state.shape, output.pooler_output.shape
     ((1, 3, 6), (1, 6))
     """
@@ -408,6 +410,13 @@ class BertForPreTraining(BertPreTrainedModel):
     """BERT as it is pre-trained: masked words and next sentence (section 3.1, tasks 1 and 2).
 
     loss = mean cross-entropy of the masked words + mean cross-entropy of the next-sentence labels
+
+    >>> import numpy as np
+    >>> sizes = {"vocab_size": 11, "hidden_size": 6, "num_attention_heads": 3}
+    >>> config = BertConfig(**sizes, num_hidden_layers=1, intermediate_size=5)
+    >>> output = BertForPreTraining(config)(np.array([[1, 2, 3]]), next_sentence_label=[0])
+    >>> output.logits.shape, output.seq_relationship_logits.shape, output.loss.shape
+    ((1, 3, 11), (1, 2), ())
     """
 
     def build(self, config: BertConfig, given: dict[str, Any]) -> None:
@@ -449,11 +458,9 @@ class BertForMaskedLM(BertPreTrainedModel):
     """BERT that fills in masked words.
 
     >>> import numpy as np
-    >>> config = BertConfig(
-    ...     vocab_size=11, hidden_size=6, num_hidden_layers=2, num_attention_heads=3,
-    ...     intermediate_size=5, max_position_embeddings=8,
-    ... )  # fmt: skip
-    >>> BertForMaskedLM(config, rng=np.random.default_rng(0))(np.array([[1, 2, 3]])).logits.shape
+    >>> sizes = {"vocab_size": 11, "hidden_size": 6, "num_attention_heads": 3}
+    >>> config = BertConfig(**sizes, num_hidden_layers=1, intermediate_size=5)
+    >>> BertForMaskedLM(config)(np.array([[1, 2, 3]])).logits.shape
     (1, 3, 11)
     """
 
@@ -481,7 +488,14 @@ class BertForMaskedLM(BertPreTrainedModel):
 
 
 class BertForSequenceClassification(BertPreTrainedModel):
-    """BERT with a class for each text (section 4.1), from the pooled first token."""
+    """BERT with a class for each text (section 4.1), from the pooled first token.
+
+    >>> import numpy as np
+    >>> sizes = {"vocab_size": 11, "hidden_size": 6, "num_attention_heads": 3}
+    >>> config = BertConfig(**sizes, num_hidden_layers=1, intermediate_size=5, num_labels=4)
+    >>> BertForSequenceClassification(config)(np.array([[1, 2, 3]])).logits.shape
+    (1, 4)
+    """
 
     def build(self, config: BertConfig, given: dict[str, Any]) -> None:
         """Set the layers of the model."""
@@ -525,7 +539,14 @@ class BertForSequenceClassification(BertPreTrainedModel):
 
 
 class BertForTokenClassification(BertPreTrainedModel):
-    """BERT with a class for each token (section 5.3): names, parts of speech, semantic roles."""
+    """BERT with a class for each token (section 5.3): names, parts of speech, semantic roles.
+
+    >>> import numpy as np
+    >>> sizes = {"vocab_size": 11, "hidden_size": 6, "num_attention_heads": 3}
+    >>> config = BertConfig(**sizes, num_hidden_layers=1, intermediate_size=5, num_labels=4)
+    >>> BertForTokenClassification(config)(np.array([[1, 2, 3]])).logits.shape
+    (1, 3, 4)
+    """
 
     def build(self, config: BertConfig, given: dict[str, Any]) -> None:
         """Set the layers of the model."""
@@ -551,7 +572,14 @@ class BertForTokenClassification(BertPreTrainedModel):
 
 
 class BertForQuestionAnswering(BertPreTrainedModel):
-    """BERT that finds an answer in a text (section 4.2): where it starts and where it ends."""
+    """BERT that finds an answer in a text (section 4.2): where it starts and where it ends.
+
+    >>> import numpy as np
+    >>> sizes = {"vocab_size": 11, "hidden_size": 6, "num_attention_heads": 3}
+    >>> config = BertConfig(**sizes, num_hidden_layers=1, intermediate_size=5)
+    >>> BertForQuestionAnswering(config)(np.array([[1, 2, 3]])).end_logits.shape
+    (1, 3)
+    """
 
     def build(self, config: BertConfig, given: dict[str, Any]) -> None:
         """Set the layers of the model."""

@@ -56,7 +56,7 @@ class PretrainedMixin:
     # beginnings of names that belong to a head: a file may lack them, or have those of another head
     heads: str = r"(?!)"  # none
     # older names of parameters -> newer ones
-    renamed: Mapping[str, str] = {}
+    renamed: tuple[tuple[str, str], ...] = ()
 
     def save_pretrained(self, folder: "str | Path") -> None:
         """Write config.json and model.safetensors into a folder, which is made if needed.
@@ -95,7 +95,7 @@ class PretrainedMixin:
             source, arrays = file.path, file.arrays()
         else:
             path = folder_or_download(folder, WANTED)
-            config = cls._config_of(read_json(path / "config.json"), path / "config.json", changes)
+            config = cls._config_of(read_config(path), path / "config.json", changes)
             source, arrays = open_weights(path)
         build: Any = cls  # the model that mixes this in is built from its config
         model = build(config, rng=_WithoutDrawing())
@@ -139,6 +139,22 @@ class PretrainedMixin:
     def is_transposed(cls, name: str, array: Any) -> bool:
         """Does the parameter of this name lie in the file as (out, in)?"""
         return len(array.shape) == 2 and name.endswith(cls.stored_transposed)
+
+
+def read_config(folder: Path) -> Any:
+    """What config.json says.
+
+    Raises   FileNotFoundError that says what a folder must hold; ValueError if it is not JSON
+    """
+    path = folder / "config.json"
+    if not path.is_file():
+        others = sorted(folder.glob("*.gguf"))
+        hint = f"; to read {others[0].name}, give that file itself" if others else ""
+        raise FileNotFoundError(
+            f"there is no file {path}: a model is a folder with config.json and model.safetensors"
+            f"{hint}"
+        )
+    return read_json(path)
 
 
 def open_weights(folder: Path) -> tuple[Path, dict[str, Any]]:
@@ -211,9 +227,9 @@ def fill(model: Any, stored: Mapping[str, Any]) -> list[str]:
     return new
 
 
-def _own_name(name: str, own: Iterable[str], renamed: Mapping[str, str]) -> str | None:
+def _own_name(name: str, own: Iterable[str], renamed: Iterable[tuple[str, str]]) -> str | None:
     """What a model calls the tensor of a file: the same, or with or without a prefix."""
-    for old, new in renamed.items():
+    for old, new in renamed:
         name = name.replace(old, new)
     bare = next((name.removeprefix(p) for p in PREFIXES if name.startswith(p)), name)
     candidates = (name, bare, *(prefix + name for prefix in PREFIXES))

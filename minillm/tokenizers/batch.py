@@ -11,6 +11,7 @@ of an odd room the longer text gets one more (of equally long texts: the second)
 
 import warnings
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -148,7 +149,8 @@ class BatchMixin:
     def _row(self, first: str, second: str | None, limits: Limits, special: bool) -> Row:
         a = self._plain_ids(first)
         b = None if second is None else self._plain_ids(second)
-        frame = self._frame if special else BatchMixin._frame.__get__(self)
+        # without special tokens a row is framed as by a tokenizer that has none
+        frame = self._frame if special else partial(BatchMixin._frame, self)
         if limits.truncation and limits.max_length is not None:
             added = len(frame([], None if b is None else []).ids)
             if limits.max_length < added:

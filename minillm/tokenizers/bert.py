@@ -131,7 +131,7 @@ class BertTokenizer(SubwordTokenizer):
 
         limit_alphabet   keep only so many characters, the most frequent; words with another one are
                          unknown.  Without it all are kept, or if vocab_size has no room for all,
-                         the most frequent in half of the room
+                         the most frequent in half of the room, the others behind the pieces
 
         Raises   ValueError if the texts are empty or vocab_size is too small
         Warns    if vocab_size has no room for all characters
@@ -152,7 +152,8 @@ class BertTokenizer(SubwordTokenizer):
             "special_tokens": special,
         }
         counts = cls(special, **options)._count_words(texts, progress)
-        names = special + _alphabet(counts, vocab_size - len(special), limit_alphabet)
+        alphabet, others = _alphabet(counts, vocab_size - len(special), limit_alphabet)
+        names = special + alphabet
         ids = {name: number for number, name in enumerate(names)}
         words = {}
         for word, count in counts.items():
@@ -162,6 +163,9 @@ class BertTokenizer(SubwordTokenizer):
         bar = progress_bar(vocab_size - len(names), "word pieces", progress)
         with bar:
             names = learn_pieces(words, names, vocab_size, min_frequency, bar)  # type: ignore[arg-type]
+        for c in others:  # where learning left room
+            forms = _forms([c])
+            names += forms if len(names) + len(forms) <= vocab_size else []
         return cls(names, **options)
 
     def _count_words(self, texts: Iterable[str], progress: bool) -> Counter[str]:
@@ -338,26 +342,30 @@ def _numbered(tokens: Sequence[str]) -> dict[str, int]:
     return vocab
 
 
-def _alphabet(counts: Counter[str], room: int, limit: int | None) -> list[str]:
-    """The characters that become tokens, and their forms with ##."""
+def _alphabet(counts: Counter[str], room: int, limit: int | None) -> tuple[list[str], list[str]]:
+    """(the tokens of the characters to learn with, the characters left over, frequent ones first)."""
     frequency: Counter[str] = Counter()
     for word, count in counts.items():
         for c in word:
             frequency[c] += count
     ranked = sorted(frequency, key=lambda c: (-frequency[c], c))[:limit]
-    costs = [1 if stands_alone(c) else 2 for c in ranked]
-    kept = ranked
+    costs = [len(_forms([c])) for c in ranked]
+    kept = len(ranked)
     if sum(costs) > room:
-        fitting = [used for used in accumulate(costs) if used <= room // 2]
-        kept = ranked[: len(fitting)]
+        kept = sum(used <= room // 2 for used in accumulate(costs))
         warnings.warn(
             f"the {len(ranked)} different characters of the texts take {sum(costs)} ids, but "
-            f"vocab_size leaves {room}: the {len(kept)} most frequent are kept, in half of that, and "
-            "words with others are unknown; use a larger vocab_size, or limit_alphabet=",
+            f"vocab_size leaves {room}: the {kept} most frequent get half of that, and further ones "
+            "what learning leaves over; words with a character left out are unknown: use a larger "
+            "vocab_size, or limit_alphabet=",
             stacklevel=3,
         )
-    kept = sorted(kept)
-    return kept + [PREFIX + c for c in kept if not stands_alone(c)]
+    return _forms(sorted(ranked[:kept])), ranked[kept:]
+
+
+def _forms(characters: list[str]) -> list[str]:
+    """The tokens of characters: as they are, and with ## those that can go on a word."""
+    return characters + [PREFIX + c for c in characters if not stands_alone(c)]
 
 
 def stands_alone(c: str) -> bool:

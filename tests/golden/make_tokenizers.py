@@ -34,22 +34,70 @@ El faro está aquí: ¿dónde está el señor García? Él está mañana en el c
 the the the of of of and and and in in in to to to is is it it was was that that for for
 """
 HARD = [
-    "", " ", "  ", "\n", " \n \t ", "a", "keeper", " keeper", "The keeper's daughter",
-    "don't won't they'll we've I'd I'm it's DON'T it’s", "'s 't're've", "ships   in    a  row ",
-    "trailing spaces   ", "\n\n\nthree lines\n\n", "tab\tand\r\nreturn\rhere", "x\x0b\x0cy",
-    "\x00\x01\x02 control \x1b[31m \x7f", "zero\u200bwidth\u200djoin\ufeffer", "soft\u00adhyphen",
-    "no\u00a0break\u2003em\u3000wide", "line\u2028sep\u2029par\u0085next", "灯塔看守人", "船 来了，船走了。",
-    "我在2024年去了 London。", "日本語のテキスト カタカナ", "한국어 텍스트", "𠀀𠮷 rare han 㐀", "🚢", "👩‍✈️ 👨‍👩‍👧‍👦 🏳️‍🌈",
-    "👍🏽👍🏿 flags 🇨🇳🇪🇸", "mañana", "man\u0303ana", "e\u0301\u0302\u0323 Z\u0351\u036balgo", "ﬁne ﬂ ½ ² ③ Ⅷ",
-    "ÀÉÎÕÜ ßẞ İıŞş", "ΟΔΥΣΣΕΥΣ ΣΑΣ Σ", "Корабли ЙЁ", "שָׁלוֹם مَرْحَبًا", "हिन्दी क्षि", "ไทยไม่มีเว้นวรรค",
-    "12 123 1234 12345 1,000.50 3.14e-10 0x1F", "x  2 and y2k 7z", "१२३ ١٢٣ 四五六", "for(i=0;i<10;i++){a[i]*=2;}",
-    "    def count(ships):\n\treturn  ships[::-1]", "a_b __init__ snake_case CamelCase", "$5 + 5€ < 10£ = ^ ` | ~",
-    "https://example.org/a?b=c&d=%20#e", "\\n \\\\ \\x00 \"quoted\" 'single'", "----====____....!!!???",
-    f"one{END}two {END} {END}{END}", "<|endoftext| > <|endof text|>", "[CLS] a [MASK]b[SEP] [UNK][PAD] [mask] [MASK",
-    "a" * 99 + " " + "a" * 100 + " " + "a" * 101, "counting" * 13, "\ufffd replacement \U000f0000 \ue000 private",
-    "ａｂｃ１２３ fullwidth", "the the  the\nthe", "unwindable windlessness", "\u0301 lone accent", "e" + "\u0301" * 20,
-    "𝒜𝓁𝓁 𝔪𝔞𝔱𝔥 ℕ", "naïve façade coöperate Ångström",
-]  # fmt: skip
+    "",
+    " ",
+    "  ",
+    "\n",
+    " \n \t ",
+    "a",
+    "keeper",
+    " keeper",
+    "The keeper's daughter",
+    "don't won't they'll we've I'd I'm it's DON'T it’s",
+    "'s 't're've",
+    "ships   in    a  row ",
+    "trailing spaces   ",
+    "\n\n\nthree lines\n\n",
+    "tab\tand\r\nreturn\rhere",
+    "x\x0b\x0cy",
+    "\x00\x01\x02 control \x1b[31m \x7f",
+    "zero\u200bwidth\u200djoin\ufeffer",
+    "soft\u00adhyphen",
+    "no\u00a0break\u2003em\u3000wide",
+    "line\u2028sep\u2029par\u0085next",
+    "灯塔看守人",
+    "船 来了，船走了。",
+    "我在2024年去了 London。",
+    "日本語のテキスト カタカナ",
+    "한국어 텍스트",
+    "𠀀𠮷 rare han 㐀",
+    "🚢",
+    "👩‍✈️ 👨‍👩‍👧‍👦 🏳️‍🌈",
+    "👍🏽👍🏿 flags 🇨🇳🇪🇸",
+    "mañana",
+    "man\u0303ana",
+    "e\u0301\u0302\u0323 Z\u0351\u036balgo",
+    "ﬁne ﬂ ½ ² ③ Ⅷ",
+    "ÀÉÎÕÜ ßẞ İıŞş",
+    "ΟΔΥΣΣΕΥΣ ΣΑΣ Σ",
+    "Корабли ЙЁ",
+    "שָׁלוֹם مَرْحَبًا",
+    "हिन्दी क्षि",
+    "ไทยไม่มีเว้นวรรค",
+    "12 123 1234 12345 1,000.50 3.14e-10 0x1F",
+    "x  2 and y2k 7z",
+    "१२३ ١٢٣ 四五六",
+    "for(i=0;i<10;i++){a[i]*=2;}",
+    "    def count(ships):\n\treturn  ships[::-1]",
+    "a_b __init__ snake_case CamelCase",
+    "$5 + 5€ < 10£ = ^ ` | ~",
+    "https://example.org/a?b=c&d=%20#e",
+    "\\n \\\\ \\x00 \"quoted\" 'single'",
+    "----====____....!!!???",
+    f"one{END}two {END} {END}{END}",
+    "<|endoftext| > <|endof text|>",
+    "[CLS] a [MASK]b[SEP] [UNK][PAD] [mask] [MASK",
+    "a" * 99 + " " + "a" * 100 + " " + "a" * 101,
+    "counting" * 13,
+    "\ufffd replacement \U000f0000 \ue000 private",
+    "ａｂｃ１２３ fullwidth",
+    "the the  the\nthe",
+    "unwindable windlessness",
+    "\u0301 lone accent",
+    "e" + "\u0301" * 20,
+    "𝒜𝓁𝓁 𝔪𝔞𝔱𝔥 ℕ",
+    "naïve façade coöperate Ångström",
+]
 
 
 def train_bpe(split_digits):
@@ -95,13 +143,14 @@ def bpe():
 
 def wordpiece_vocabulary():
     words = (
-        "the keeper ' s daughter count ##s ##ing ships ship of and un ##wind ##able ##less ##ness a b "
-        "lighthouse man ##ana manana cafe fine 2024 12 3 1 0 2 x y for i i18n snake case _ , . ! ? : ; "
-        "( ) [ ] { } < > = + - * / \\ | ^ ~ ` $ € £ # % & @ \" 灯 塔 看 守 人 船 来 了 走 我 在 年 去 四 五 "
-        "one two three lines spaces trailing tab return here control zero ##width ##join ##er soft ##hy "
-        "no em wide break δ ο ##δ ##υ ##σ ##ε σας σ корабли и е ##е don t isn it ’ mask math all rare han "
-        "mañana café The Keeper DON ##T Å ÀÉ naive facade cooperate angstrom london rep ##lace ##ment pri "
-        "##vate lone accent e 🚢 ⚓ か ##タ 日 本 語"
+        "the keeper ' s daughter count ##s ##ing ships ship of and un ##wind ##able ##less "
+        "##ness a b lighthouse man ##ana manana cafe fine 2024 12 3 1 0 2 x y for i i18n "
+        r'snake case _ , . ! ? : ; ( ) [ ] { } < > = + - * / \ | ^ ~ ` $ € £ # % & @ " 灯 塔 看 守 '
+        "人 船 来 了 走 我 在 年 去 四 五 one two three lines spaces trailing tab return here control "
+        "zero ##width ##join ##er soft ##hy no em wide break δ ο ##δ ##υ ##σ ##ε σας σ "
+        "корабли и е ##е don t isn it ’ mask math all rare han mañana café The Keeper DON ##T "
+        "Å ÀÉ naive facade cooperate angstrom london rep ##lace ##ment pri ##vate lone accent "
+        "e 🚢 ⚓ か ##タ 日 本 語 "
     ).split()
     letters = [p + c for p in ("", "##") for c in "cdefghjklmnopqrstuvwz0123456789"]
     letters += ["##a", "##b"]
@@ -133,7 +182,9 @@ def batches(path):
     texts = ["the keeper counts ships", "a", "", "unwindable windlessness and the lighthouse"]
     pairs = ["ships", "the daughter of the keeper counts ships and ships", "a b", "the ships"]
     calls = [{}, {"padding": True}, {"padding": "max_length", "max_length": 24}]
-    calls += [{"truncation": True, "max_length": n, "padding": True} for n in (3, 4, 5, 6, 7, 8, 11)]
+    calls += [
+        {"truncation": True, "max_length": n, "padding": True} for n in (3, 4, 5, 6, 7, 8, 11)
+    ]
     calls += [{"truncation": True, "max_length": 9, "padding": "max_length"}, {"max_length": 7}]
     out = {"texts": texts, "pairs": pairs, "calls": []}
     for call, side, cut in itertools.product(calls, ("right", "left"), ("right", "left")):

@@ -8,8 +8,10 @@ import warnings
 
 import numpy as np
 import pytest
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
+from minillm.files import StoredArray, open_arrays
 from minillm.models import (
     BertConfig,
     BertForMaskedLM,
@@ -108,6 +110,7 @@ def test_every_bert_comes_back_bit_for_bit(kind, tmp_path):
         warnings.simplefilter("error")
         loaded = kind.from_pretrained(tmp_path)
     assert loaded.config.num_labels == 3
+    assert loaded.config.architectures == [kind.__name__]
     assert_same_weights(model, loaded)
 
 
@@ -124,19 +127,38 @@ def test_a_llama_comes_back_bit_for_bit(tied, tmp_path):
     assert_same_weights(model, loaded)
 
 
-@pytest.mark.parametrize(("name", "kind"), [("bert", BertForPreTraining), ("gpt2_untied", GPT2LMHeadModel)])  # fmt: skip
-def test_what_we_write_has_the_names_and_shapes_of_transformers(name, kind, tmp_path):
+@pytest.mark.parametrize("name", ["bert", "gpt2", "gpt2_untied"])
+def test_what_we_write_has_the_names_and_shapes_of_transformers(name, tmp_path):
+    kind = WRITTEN[name]
     kind.from_pretrained(FOLDERS / name).save_pretrained(tmp_path)
     ours = load_file(tmp_path / "model.safetensors")
     theirs = load_file(FOLDERS / name / "model.safetensors")
     assert set(ours) == set(theirs)
     for key, array in theirs.items():
         np.testing.assert_array_equal(ours[key], array, err_msg=key)
-    config = json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))
-    assert config["architectures"] == [kind.__name__]
+    with safe_open(tmp_path / "model.safetensors", framework="np") as file:
+        assert file.metadata() == {"format": "pt"}  # Transformers refuses a file without it
 
 
-# ---------------------------------------------------------------------------------- one folder, any head
+@pytest.mark.parametrize(
+    ("kind", "error"), [("F64", 1e-7), ("F32", 0), ("F16", 1e-3), ("BF16", 1e-2)]
+)
+def test_rows_of_every_floating_dtype_are_float32(kind, error, tmp_path, rng):
+    x = rng.standard_normal((7, 3))
+    bits = {
+        "F64": x, "F32": x.astype(np.float32), "F16": x.astype(np.float16),
+        "BF16": (x.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16),
+    }[kind]  # fmt: skip
+    save_file({"before": np.zeros(5, np.int8), "x": bits}, tmp_path / "a.safetensors")
+    stored = open_arrays(tmp_path / "a.safetensors")["x"]
+    stored = StoredArray(stored.path, kind, stored.shape, stored.start)  # U16 holds bfloat16
+    found = np.concatenate([stored.rows(0, 2), stored.rows(2, 5), stored.rows(5, 99)])
+    assert found.dtype == np.float32
+    expected = x.astype(np.float32)
+    assert np.abs(found / expected - 1).max() <= error
+
+
+# --------------------------------------------------------------------- one folder, any head
 
 
 @pytest.mark.parametrize("kind", BERTS)
@@ -166,6 +188,20 @@ def test_entries_of_the_config_may_be_changed():
     assert len(model.config.id2label) == 7
     with pytest.raises(TypeError, match="no entry 'num_label'"):
         BertForSequenceClassification.from_pretrained(FOLDERS / "bert", num_label=7)
+
+
+def test_another_number_of_labels_wins_over_the_names_of_the_old_ones(tmp_path):
+    config = BertConfig(
+        vocab_size=23, hidden_size=10, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=7, id2label={0: "bad", 1: "so so", 2: "good"},
+    )  # fmt: skip
+    BertForPreTraining(config).save_pretrained(tmp_path)
+    with pytest.warns(UserWarning, match="classifier"):
+        model = BertForSequenceClassification.from_pretrained(tmp_path)
+    assert model.config.id2label[2] == "good"
+    with pytest.warns(UserWarning, match="classifier"):
+        model = BertForSequenceClassification.from_pretrained(tmp_path, num_labels=7)
+    assert model.classifier.weight.shape == (10, 7)
 
 
 def test_a_new_head_is_reproducible():
@@ -237,6 +273,11 @@ def as_integers(arrays):
     arrays[QUERY] = arrays[QUERY].astype(np.int64)
 
 
+def outside(folder):
+    shutil.copy(folder / SHARD, folder.parent / "x")
+    (folder / INDEX).write_text('{"weight_map": {"a": "../x"}}')
+
+
 SHARD = "model-00002-of-00004.safetensors"
 INDEX = "model.safetensors.index.json"
 DAMAGES = {
@@ -255,7 +296,7 @@ DAMAGES = {
         "llama_sharded", lambda f: (f / INDEX).write_text("{}"), [INDEX, "weight_map"],
     ),
     "index that leaves the folder": (
-        "llama_sharded", lambda f: (f / INDEX).write_text('{"weight_map": {"a": "../x"}}'), ["../x"],
+        "llama_sharded", outside, ["there is no file", "../x"],
     ),
 }  # fmt: skip
 
@@ -291,6 +332,15 @@ def test_everything_that_does_not_fit_is_listed_at_once(copy):
         f"missing: {QUERY} (10, 10)",
         "unexpected: surprise (3,)",
     ]
+
+
+def test_what_is_no_folder_of_a_model_is_refused_with_a_remedy(copy):
+    folder = copy("bert")
+    with pytest.raises(FileNotFoundError, match=r"config\.json is a file: give the folder"):
+        BertModel.from_pretrained(folder / "config.json")
+    (folder / "config.json").rename(folder / "small.gguf")
+    with pytest.raises(FileNotFoundError, match=r"config\.json: a model is a folder.*small\.gguf"):
+        BertModel.from_pretrained(folder)
 
 
 # ----------------------------------------------------------------------------------- the hub
