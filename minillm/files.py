@@ -19,7 +19,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
-HUB_LINE = "python -m pip install 'minillm[hub]'"
+HUB_LINE = "python -m pip install huggingface_hub"
 # what a safetensors file calls its floating numbers -> how NumPy reads them
 FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
@@ -76,9 +76,9 @@ def write_arrays(
     """Write arrays by name as a safetensors file, atomically; metadata goes into its header."""
     with atomic_write(path) as temporary:
         # not ascontiguousarray, which would turn a single number into an array of one
-        save_file(
-            {name: np.asarray(a, order="C") for name, a in arrays.items()}, str(temporary), metadata
-        )
+        in_order = {name: np.asarray(a, order="C") for name, a in arrays.items()}
+        options = {"metadata": metadata} if metadata else {}
+        save_file(in_order, str(temporary), **options)
 
 
 def read_arrays(path: "str | Path") -> dict[str, np.ndarray]:

