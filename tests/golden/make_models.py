@@ -151,6 +151,15 @@ def llama():
         masked = model(ids, attention_mask=mask, position_ids=positions).logits
         out = {"ids": ids, "labels": labels, "mask": mask, "logits": logits, "loss": loss,
                "masked_logits": masked, **dict(weights_and_gradients(model))}  # fmt: skip
+        prompt, seen = ids[:, :7], torch.ones_like(ids[:, :7])
+        seen[1, :3] = 0
+        given = {"attention_mask": seen, "max_new_tokens": 9, "do_sample": False}
+        for beams, penalty in ((1, 1.0), (3, 1.0), (4, -1.0)):
+            with torch.no_grad():
+                out[f"text.{beams}"] = model.generate(
+                    prompt, num_beams=beams, length_penalty=penalty, eos_token_id=5,
+                    pad_token_id=2, **given,
+                )  # fmt: skip
         save_file(arrays(out), FOLDER / f"llama_{name}.safetensors")
 
 

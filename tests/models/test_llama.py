@@ -53,6 +53,19 @@ def test_logits_and_loss_agree_with_transformers(tiny):
     np.testing.assert_allclose(output.loss.item(), golden["loss"], rtol=1e-5)
 
 
+@pytest.mark.parametrize(("beams", "penalty"), [(1, 1.0), (3, 1.0), (4, -1.0)])
+@pytest.mark.parametrize("use_cache", [True, False])
+def test_generated_tokens_are_those_of_transformers(tiny, beams, penalty, use_cache):
+    llama, golden = tiny
+    mask = np.ones((2, 7), dtype=int)
+    mask[1, :3] = 0  # padded on the left
+    text = llama.generate(
+        golden["ids"][:, :7], attention_mask=mask, max_new_tokens=9, num_beams=beams,
+        length_penalty=penalty, eos_token_id=5, pad_token_id=2, use_cache=use_cache,
+    )  # fmt: skip
+    np.testing.assert_array_equal(text, golden["text"][str(beams)])
+
+
 def test_every_gradient_agrees_with_transformers(tiny):
     llama, golden = tiny
     llama(golden["ids"], labels=golden["labels"]).loss.backward()
