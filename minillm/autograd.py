@@ -62,9 +62,10 @@ def differentiable(forward, backward, *, outputs=1):
         if options or len(inputs) != plain:
             inputs, options = op.bind(inputs, options)
         edges, values = [], []
+        watched = _recording or debugging.debugging or op.no_gradient
         for x in inputs:
             is_tensor = isinstance(x, Tensor)
-            edges.append(x._made_by or x._edge() if is_tensor else None)
+            edges.append(x._made_by or x._edge() if is_tensor and watched else None)
             values.append(x.data if is_tensor else unwrap(x))
         if op.no_gradient:
             op.refuse_gradients(edges)

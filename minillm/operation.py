@@ -25,6 +25,7 @@ class Operation:
         parameters = self.signature.parameters
         self.arrays = [n for n, p in parameters.items() if p.kind is not _KEYWORD]
         self.options = [n for n, p in parameters.items() if p.kind is _KEYWORD]
+        self.known = set(self.options)
         self.defaults = [parameters[n].default for n in self.arrays]
         self.variadic = any(p.kind is _VARIADIC for p in parameters.values())
         self.no_gradient = [self.arrays.index(n) for n in getattr(forward, "no_gradient", ())]
@@ -35,6 +36,9 @@ class Operation:
 
         Raises   TypeError for a missing, unknown or doubled argument; masks are explained
         """
+        if len(inputs) == len(self.arrays) and options.keys() <= self.known and not self.variadic:
+            self._check(options)  # the usual call: nothing to sort
+            return inputs, options
         options = dict(options)
         if self.variadic:
             self._check(options)

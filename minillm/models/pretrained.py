@@ -220,6 +220,10 @@ def fill(model: Any, stored: Mapping[str, Any]) -> list[str]:
         raise ValueError(f"the weights do not fit {type(model).__name__}:\n  {lines}")
     for name, array in found.items():
         p = own[name]
+        if model.is_transposed(name, p):
+            # The file's order stays in memory.  It costs no turning round, and the product of one
+            # row with such a matrix, which is what decoding consists of, reads it in long runs.
+            p.data = p.data.reshape(p.shape[::-1]).T
         target = p.data.T if model.is_transposed(name, p) else p.data
         step = max(1, BLOCK // max(1, p.size // len(target)))
         for first in range(0, len(target), step):
