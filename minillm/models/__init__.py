@@ -9,9 +9,20 @@ from .bert import (
     BertForTokenClassification,
     BertModel,
 )
+from .glove import GloVe, GloVeConfig
 from .gpt2 import GPT2Config, GPT2LMHeadModel
 from .llama import LlamaConfig, LlamaForCausalLM
 from .output import ModelOutput
+from .recurrent import (
+    LSTMClassifier,
+    LSTMClassifierConfig,
+    LSTMLanguageModel,
+    LSTMLanguageModelConfig,
+)
+from .seq2seq import Seq2SeqConfig, Seq2SeqTransformer
+from .transformer_lm import TransformerLanguageModel, TransformerLMConfig
+from .word2vec import Word2Vec, Word2VecConfig
+from .word_vectors import WordVectors
 
 __all__ = [
     "BertConfig",
@@ -23,7 +34,20 @@ __all__ = [
     "BertModel",
     "GPT2Config",
     "GPT2LMHeadModel",
+    "GloVe",
+    "GloVeConfig",
+    "LSTMClassifier",
+    "LSTMClassifierConfig",
+    "LSTMLanguageModel",
+    "LSTMLanguageModelConfig",
     "LlamaConfig",
     "LlamaForCausalLM",
     "ModelOutput",
+    "Seq2SeqConfig",
+    "Seq2SeqTransformer",
+    "TransformerLMConfig",
+    "TransformerLanguageModel",
+    "Word2Vec",
+    "Word2VecConfig",
+    "WordVectors",
 ]

@@ -11,6 +11,8 @@ class History:
                  "val_loss" and "val_<metric>" on the validation data
     losses       the training loss of every single step
     interrupted  True if the training was stopped by Ctrl-C
+    stopped_at   the step at which early stopping ended the training; None if it did not
+    best_step    the step of the best evaluation, where early stopping looked for one
 
     >>> History().history
     {}
@@ -20,6 +22,8 @@ class History:
         self.history: dict[str, list[float]] = {}
         self.losses: list[float] = []
         self.interrupted = False
+        self.stopped_at: int | None = None
+        self.best_step: int | None = None
         self._period: list[dict[str, float]] = []  # every step since the last entry
 
     def add(self, **values: float) -> None:
@@ -57,4 +61,6 @@ class History:
 
     def __repr__(self) -> str:
         last = ", ".join(f"{name} {values[-1]:.4g}" for name, values in self.history.items())
+        if self.stopped_at is not None:
+            last += f", stopped early at step {self.stopped_at}, best at {self.best_step}"
         return f"History({len(self.losses)} steps{', ' + last if last else ''})"

@@ -22,6 +22,7 @@ from ..nn import evaluating
 from ..optim import clip_grad_norm_
 from .allocator import keep_freed_memory
 from .checkpoint import INDEX, load_checkpoint, save_checkpoint
+from .early_stopping import EarlyStopping
 from .history import History
 
 
@@ -47,6 +48,7 @@ def fit(
     evaluate_every: int | None = None,
     checkpoint: "str | Path | None" = None,
     resume: bool = False,
+    early_stopping: EarlyStopping | None = None,
     on_step: Callable[[int, History], Any] | None = None,
     progress: bool = True,
     extra: dict[str, Any] | None = None,
@@ -69,6 +71,8 @@ def fit(
     checkpoint          a folder; saved there after each evaluation, on Ctrl-C, and at the end
     resume              go on from the checkpoint in that folder if there is one: the result has the
                         same bits as a training that was never interrupted
+    early_stopping      an EarlyStopping: ends the training when the validation data says so, and
+                        gives the model its best weights (but not after Ctrl-C)
     on_step             called as on_step(step, history) after each step
     progress            show a bar with the loss, tokens per second and learning rate
     extra               values of your own to keep in the checkpoint, as JSON can hold them
@@ -91,11 +95,13 @@ def fit(
     batches, total, period = _plan(
         train, epochs, steps, accumulate, batch_size, shuffle, evaluate_every
     )
-    _check_options(clip, resume, checkpoint, extra)
+    _check_options(clip, resume, checkpoint, extra, early_stopping, validation)
     keep_freed_memory()
-    saver = _Saver(checkpoint, model, optimizer, schedule, extra, batches)
+    saver = _Saver(checkpoint, model, optimizer, schedule, extra, batches, early_stopping)
     history = History()
     first = saver.resume(history) if resume else 0
+    if early_stopping is not None and early_stopping.begin(history, saver.folder):
+        total = first  # it had stopped before
     stream = batches.starting_at(first * accumulate)
     bar = tqdm(total=total, initial=first, disable=not progress, unit="step", dynamic_ncols=True)
     model.train()
@@ -128,6 +134,8 @@ def fit(
                         model, validation, loss=loss, metrics=metrics, batch_size=batch_size
                     )
                     history.add(**{f"val_{name}": number for name, number in result.items()})
+                if early_stopping is not None and early_stopping.update(model, history):
+                    total = step
             if on_step is not None:
                 on_step(step, history)
             if step % period == 0 or step == total or ctrl_c.pressed:
@@ -135,7 +143,10 @@ def fit(
             if ctrl_c.pressed:
                 history.interrupted = True
                 bar.write(saver.goodbye(step))
+            if step == total or history.interrupted:
                 break
+    if early_stopping is not None and not history.interrupted:
+        early_stopping.finish(model)
     model.eval()
     return history
 
@@ -310,11 +321,23 @@ def _plan(
     )
 
 
-def _check_options(clip: float | None, resume: bool, checkpoint: Any, extra: dict | None) -> None:
+def _check_options(
+    clip: float | None, resume: bool, checkpoint: Any, extra: dict | None, early_stopping: Any,
+    validation: Any,
+) -> None:  # fmt: skip
     if clip is not None and not clip > 0:
         raise ValueError(f"fit: clip must be above 0, got {clip}; None for no clipping")
     if resume and checkpoint is None:
         raise ValueError("fit: resume=True needs checkpoint=FOLDER to go on from")
+    if early_stopping is not None and not isinstance(early_stopping, EarlyStopping):
+        raise TypeError(
+            f"fit: early_stopping must be an EarlyStopping, got {type(early_stopping).__name__}"
+        )
+    if early_stopping is not None and validation is None:
+        if early_stopping.monitor.startswith("val_"):
+            raise ValueError(
+                f"fit: early_stopping looks at {early_stopping.monitor!r}, which needs validation="
+            )
     try:
         json.dumps(extra)
     except (TypeError, ValueError) as error:
@@ -348,11 +371,12 @@ class _Saver:
 
     def __init__(
         self, folder: Any, model: Any, optimizer: Any, schedule: Any, extra: dict | None,
-        batches: _Batches,
+        batches: _Batches, early_stopping: EarlyStopping | None,
     ) -> None:  # fmt: skip
         self.folder = None if folder is None else Path(folder)
         self.model, self.optimizer, self.schedule = model, optimizer, schedule
         self.extra, self.batches = extra or {}, batches
+        self.early_stopping = early_stopping
         self.saved_at: int | None = None  # the step that the folder holds
 
     def resume(self, history: History) -> int:
@@ -380,10 +404,14 @@ class _Saver:
             return
         order = {"order_seed": self.batches.train.seed} if self.batches.owned else {}
         try:
+            if self.early_stopping is not None:
+                self.early_stopping.save_best(self.folder)
             save_checkpoint(
                 self.folder, self.model, self.optimizer, step=step, schedule=self.schedule,
                 history=history, extra={**self.extra, **order},
             )  # fmt: skip
+            if self.early_stopping is not None:
+                self.early_stopping.remove_older(self.folder)
         except OSError as error:
             if last:
                 raise
