@@ -93,7 +93,7 @@ class GloVeConfig:
     learning_rate   of AdaGrad
     epochs          passes over all pairs that occur
     min_count       words that occur less often have no vector
-    batch_size      pairs whose gradients are added before a step, at most: an epoch has 20 steps or more
+    batch_size      pairs whose gradients are added before a step; less if an epoch would have <20 steps
     seed            of all that is drawn: equal seeds give equal vectors
 
     >>> GloVeConfig(x_max=10).power

@@ -19,6 +19,7 @@ import numpy as np
 
 from ..files import atomic_write, read_arrays, write_arrays
 from ..nn import Embedding
+from ..tokenizers import CharTokenizer
 
 # ------------------------------------------------------------------------------ the corpus
 
@@ -360,6 +361,8 @@ def _as_ids(vocabulary: Any) -> Mapping[str, int]:
     """Token -> id of a dict, a list of tokens or a tokenizer."""
     if hasattr(vocabulary, "get_vocab"):
         vocabulary = vocabulary.get_vocab()
+    elif isinstance(vocabulary, CharTokenizer):
+        vocabulary = vocabulary.characters
     if isinstance(vocabulary, Mapping):
         return vocabulary
     if isinstance(vocabulary, Iterable) and not isinstance(vocabulary, str):

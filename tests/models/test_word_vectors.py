@@ -5,7 +5,7 @@ import pytest
 
 from minillm.models import GloVe, Word2Vec, WordVectors
 from minillm.models.word_vectors import read_corpus
-from minillm.tokenizers import BertTokenizer
+from minillm.tokenizers import BertTokenizer, CharTokenizer
 
 from .planted_words import FRUIT, TASTE, fresh, planted_sentences
 
@@ -116,6 +116,14 @@ def test_an_embedding_for_a_tokenizer():
     embedding = vectors.to_embedding(tokenizer, padding_idx=0)
     assert embedding.weight.shape == (6, 4)
     np.testing.assert_array_equal(embedding(np.array([5])).data[0], vectors["sea"])
+
+
+def test_an_embedding_for_characters():
+    vectors = WordVectors(["灯", "塔"], np.array([[1.0, 2.0], [3.0, 4.0]]))
+    tokenizer = CharTokenizer.train(["塔灯"])
+    embedding = vectors.to_embedding(tokenizer)
+    rows = embedding(np.array(tokenizer.encode("塔灯"))).data
+    np.testing.assert_array_equal(rows, [[3, 4], [1, 2]])
 
 
 def test_words_are_counted_and_rare_ones_left_out():
