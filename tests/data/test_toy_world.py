@@ -128,6 +128,18 @@ def test_log_probability_of_one_story_by_hand():
     assert world.log_probability("Nothing like it.") == -math.inf
 
 
+@EACH
+def test_only_whole_stories_and_whole_derivations_have_a_probability(language):
+    story = ORDINARY.stories(1, seed=2)[0]
+    tokens = story.tokens[language]
+    assert ORDINARY.parses(tokens, language) == [story.derivation]
+    assert ORDINARY.parses([*tokens, tokens[-1]], language) == []
+    assert ORDINARY.parses(tokens[:-1], language) == []
+    assert ORDINARY.grammar.log_probability(story.derivation) > -math.inf
+    more = {**story.derivation, "weapon": "none"}
+    assert ORDINARY.grammar.log_probability(more) == -math.inf
+
+
 def test_samples_follow_the_marginals(stories):
     marginals = ORDINARY.grammar.marginals()
     n = len(stories[ORDINARY])
@@ -152,6 +164,18 @@ def test_masked_posterior_is_that_of_trying_every_word(language):
             posterior = ORDINARY.masked_posterior(tokens, position, language)
             assert posterior == pytest.approx({w: p / total for w, p in weights.items()})
             assert posterior[tokens[position]] > 0
+
+
+def test_best_masked_accuracy_by_hand():
+    # only the part of the day is open: morning with weight 2, afternoon and evening with 1 each
+    world = ToyWorld(choices={"": 1, "daypart": 3})
+    stories = list(world.derivations())
+    n = len(stories[0].english_tokens)
+    assert len(stories) == 3
+    position = stories[0].english_tokens.index("morning")
+    posterior = world.masked_posterior(stories[1].english_tokens, position, "english")
+    assert posterior == pytest.approx({"morning": 0.5, "afternoon": 0.25, "evening": 0.25})
+    assert world.best_masked_accuracy(stories, "english") == pytest.approx((n - 1 + 0.5) / n)
 
 
 def test_best_masked_accuracy_is_between_chance_and_certainty_and_is_reached():
@@ -279,7 +303,9 @@ def test_answers_by_hand(stories):
     for story in stories[ORDINARY]:
         d = story.derivation
         answers = {question.kind: question.answer for question in story.questions["english"]}
+        asked = {question.kind: question.text for question in story.questions["english"]}
         assert answers["who"] == d["hero"]
+        assert asked["who"] == f"Who {d['motion']} to the {d['place']}?"
         assert answers["where"] == "the " + d["place"]
         assert answers["feeling"] == f"{d['degree']} {d['feeling']}"
         if "user" in d:

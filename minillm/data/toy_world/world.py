@@ -70,12 +70,18 @@ class ToyWorld:
     >>> world = ToyWorld()
     >>> story = world.stories(1, seed=18)[0]
     >>> for sentence in story.sentences:
-    ...     print(sentence.english, sentence.chinese, sep="\n")
-    One cloudy morning, Leo ran to the school with his classmate. 一个多云的早上，里奥和他的同学一起跑到了学校。
-    There, Leo earned an amazing red robot. 在那里，里奥获得了一个神奇的红色机器人。
-    Suddenly, a rabbit stole the robot. 突然，一只兔子把那个机器人偷走了。
-    Later, a kind pilot recovered the robot. 后来，一位善良的飞行员找回了那个机器人。
-    That night, Leo felt really grateful and sang about the robot. 那天夜里，里奥感到真的很感激，并且唱起了那个机器人。
+    ...     print(sentence.english)
+    ...     print(sentence.chinese)
+    One cloudy morning, Leo ran to the school with his classmate.
+    一个多云的早上，里奥和他的同学一起跑到了学校。
+    There, Leo earned an amazing red robot.
+    在那里，里奥获得了一个神奇的红色机器人。
+    Suddenly, a rabbit stole the robot.
+    突然，一只兔子把那个机器人偷走了。
+    Later, a kind pilot recovered the robot.
+    后来，一位善良的飞行员找回了那个机器人。
+    That night, Leo felt really grateful and sang about the robot.
+    那天夜里，里奥感到真的很感激，并且唱起了那个机器人。
     >>> print(story.summary["english"])
     Leo earned an amazing red robot at the school and felt grateful.
     >>> story.sentiment
