@@ -22,8 +22,8 @@ from ..autograd import Tensor
 from ..backend import beside, default_generator
 from ..generation import GenerationMixin, KVCache
 from ..nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList
-from .inputs import as_ids, key_mask
-from .output import ModelOutput
+from .causal import CausalLM
+from .inputs import key_mask
 from .pretrained import PretrainedMixin
 
 GELUS = {"gelu_new": "tanh", "gelu_pytorch_tanh": "tanh", "gelu": "none"}
@@ -197,7 +197,7 @@ class GPT2Model(Module):
         return x, [*states, x], attentions
 
 
-class GPT2LMHeadModel(GenerationMixin, PretrainedMixin, Module):
+class GPT2LMHeadModel(CausalLM, GenerationMixin, PretrainedMixin, Module):
     """GPT-2 with the output layer: logits for the next token at every position.
 
     >>> import numpy as np
@@ -207,6 +207,7 @@ class GPT2LMHeadModel(GenerationMixin, PretrainedMixin, Module):
     (1, 3, 11)
     """
 
+    display_name = "GPT2"
     config_class = GPT2Config
 
     def __init__(
@@ -255,64 +256,12 @@ class GPT2LMHeadModel(GenerationMixin, PretrainedMixin, Module):
             config.n_layer, batch, heads, width, capacity, dtype=weight.dtype, like=weight.data
         )
 
-    def forward(
-        self,
-        input_ids: Any,
-        labels: Any = None,
-        attention_mask: Any = None,
-        *,
-        output_hidden_states: bool = False,
-        output_attentions: bool = False,
-        cache: KVCache | None = None,
-        logits_to_keep: int = 0,
-    ) -> ModelOutput:
-        """Logits for the next token at each position, and the loss if labels are given.
+    @property
+    def backbone(self) -> Module:
+        """The model below the output layer."""
+        return self.transformer
 
-        input_ids        (B, T) integers
-        labels           (B, T) integers, usually input_ids itself: they are shifted here, so that
-                         position t predicts label t + 1; -100 is ignored
-        attention_mask   (B, T) 1 for tokens, 0 for padding
-        cache            from new_cache: input_ids are then only the tokens that follow those in it,
-                         while attention_mask covers both; they are added to it
-        logits_to_keep   compute the logits of so many last positions only; 0 for all
-        """
-        ids = as_ids("GPT2", "input_ids", input_ids)
-        if output_attentions and cache is not None:
-            raise ValueError("GPT2: output_attentions shows whole sequences: call without a cache")
-        if logits_to_keep < 0 or (logits_to_keep and labels is not None):
-            raise ValueError(
-                f"GPT2: logits_to_keep must be 0 for all or a number of last positions, and 0 with "
-                f"labels, because the loss needs all logits; got {logits_to_keep}"
-            )
-        x, states, attentions = self.transformer(
-            ids, attention_mask, output_hidden_states, output_attentions, cache
-        )
-        logits = self.next_token_logits(x[:, -logits_to_keep:] if logits_to_keep else x)
-        loss = num_targets = None
-        if labels is not None:
-            loss, num_targets = _next_token_loss(logits, ids, labels)
-        return ModelOutput(
-            loss,
-            logits,
-            tuple(states) if output_hidden_states else None,
-            tuple(attentions) if output_attentions else None,
-            num_targets,
-        )
-
-    def next_token_logits(self, x: Tensor) -> Tensor:
-        """Shapes   x (B, T, C) -> (B, T, V)."""
-        if self.lm_head is None:
-            return F.linear(x, self.transformer.wte.weight.T)
-        return self.lm_head(x)
-
-
-def _next_token_loss(logits: Tensor, ids: Any, labels: Any) -> tuple[Tensor, int]:
-    """(the mean cross-entropy of the tokens that follow, how many they are)."""
-    targets = as_ids("GPT2", "labels", labels)
-    if targets.shape != ids.shape or ids.shape[1] < 2:
-        raise ValueError(
-            f"GPT2: labels {targets.shape} must have the shape of input_ids {ids.shape} "
-            "and at least 2 tokens, because each token predicts the next"
-        )
-    loss = F.cross_entropy(logits[:, :-1], targets[:, 1:])
-    return loss, int((targets[:, 1:] != -100).sum())
+    @property
+    def embedding_weight(self) -> Tensor:
+        """(V, C): the output layer, too, where it is tied."""
+        return self.transformer.wte.weight

@@ -10,7 +10,6 @@ from .. import functional as F
 from ..autograd import Tensor
 from ..backend import beside
 from ..nn import PositionalEncoding
-from ..ops.checks import require_ids
 from .inputs import as_ids
 
 
@@ -98,7 +97,6 @@ def next_token_loss(model: str, logits: Tensor, ids: Any, labels: Any) -> tuple[
             f"{model}: labels {targets.shape} must have the shape of input_ids {ids.shape} "
             "and at least 2 tokens, because each token predicts the next"
         )
-    require_ids(model, "labels", targets, logits.shape[-1], unless=-100)
     loss = F.cross_entropy(logits[:, :-1], targets[:, 1:])
     return loss, int((targets[:, 1:] != -100).sum())
 

@@ -320,7 +320,7 @@ def test_wrong_labels_are_refused(ids):
     with pytest.raises(ValueError, match=r"must be within 0 … 1, found -1.0 … 1.0$"):
         classes.loss(classes(ids).logits, np.array([[0.0, 1.0, -1.0]] * 3))
     model = seeded(LSTMLanguageModel)
-    with pytest.raises(ValueError, match=r"labels\[0, 1\] = 13 is outside 0 … 12"):
+    with pytest.raises(ValueError, match=r"= 13 is outside 0 … 12"):
         model(ids[:1, :2], [[1, 13]])
     with pytest.raises(ValueError, match=r"labels \(1, 2\) must have the shape of input_ids"):
         model(ids, [[1, 2]])

@@ -222,7 +222,7 @@ def test_wrong_calls_are_refused(ids):
         lm(np.ones((1, 21), int))
     with pytest.raises(ValueError, match="21 tokens are more than the 20 positions"):
         lm.generate(ids, max_length=21)
-    with pytest.raises(ValueError, match=r"labels\[0, 1\] = 13 is outside 0 … 12"):
+    with pytest.raises(ValueError, match=r"= 13 is outside 0 … 12"):
         lm([[1, 2]], [[1, 13]])
     with pytest.raises(ValueError, match=r"labels \(2, 3\) must have the shape of input_ids"):
         lm(ids, ids[:, :3])
