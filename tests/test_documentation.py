@@ -9,6 +9,7 @@ PACKAGES = [
     "minillm", "minillm.ops", "minillm.functional", "minillm.gradcheck", "minillm.nn",
     "minillm.optim", "minillm.tokenizers", "minillm.data", "minillm.generation", "minillm.models",
     "minillm.training", "minillm.viz", "minillm.classroom",
+    "minillm.tasks",
 ]  # fmt: skip
 NAMES = [
     (package, name) for package in PACKAGES for name in importlib.import_module(package).__all__

@@ -3,12 +3,25 @@
 import argparse
 import sys
 
-from . import assignment, chat, demo, embed, generate, gradcheck, info, tokenize, train, weights
+from . import (
+    assignment,
+    chat,
+    demo,
+    embed,
+    generate,
+    gradcheck,
+    info,
+    task,
+    tokenize,
+    train,
+    weights,
+)
 
 COMMANDS = {
     "demo": demo,
     "train": train,
     "generate": generate,
+    "task": task,
     "chat": chat,
     "embed": embed,
     "weights": weights,

@@ -6,8 +6,9 @@ import warnings
 from typing import Any
 
 from ..data import python_topics, read_text
+from ..terminal import pad, shorten
 from ..tokenizers import BertTokenizer, CharTokenizer, GPT2Tokenizer, load_tokenizer
-from ..tokenizers.explanation import pad, shorten, visible
+from ..tokenizers.explanation import visible
 
 SUMMARY = "Show the tokens of a text: ids, tokens, bytes; or train a tokenizer."
 EXAMPLE = "python -m minillm tokenize --explain 'a text of yours'"

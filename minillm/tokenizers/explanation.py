@@ -5,7 +5,8 @@ import textwrap
 import unicodedata
 from dataclasses import dataclass
 
-COLUMNS = 88
+from ..terminal import COLUMNS, columns_of, pad, shorten
+
 ESCAPES = {"\n": "\\n", "\t": "\\t", "\r": "\\r", "\\": "\\\\"}
 
 
@@ -32,33 +33,6 @@ def _escape(code: int) -> str:
     if code < 0x100:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
-def columns_of(text: str) -> int:
-    """How many columns of a terminal a visible text takes: two for a Chinese character.
-
-    >>> columns_of("ab"), columns_of("世界")
-    (2, 4)
-    """
-    return sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
-
-
-def pad(text: str, width: int) -> str:
-    """The text, filled up with spaces to a number of columns."""
-    return text + " " * (width - columns_of(text))
-
-
-def shorten(text: str, width: int) -> str:
-    """The text, with … at its end if it takes more columns than that.
-
-    >>> shorten("abcdef", 4), shorten("世界", 3)
-    ('abc…', '世…')
-    """
-    if columns_of(text) <= width:
-        return text
-    while columns_of(text) >= width:
-        text = text[:-1]
-    return text + "…"
 
 
 @dataclass(frozen=True)

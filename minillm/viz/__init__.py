@@ -2,5 +2,13 @@
 
 from .figures import plot_attention, plot_history
 from .gradients import plot_gradient_errors
+from .tasks import plot_bars, plot_confusion, plot_curves
 
-__all__ = ["plot_attention", "plot_gradient_errors", "plot_history"]
+__all__ = [
+    "plot_attention",
+    "plot_bars",
+    "plot_confusion",
+    "plot_curves",
+    "plot_gradient_errors",
+    "plot_history",
+]

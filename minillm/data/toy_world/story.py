@@ -136,6 +136,11 @@ class Story:
         }
 
     @property
+    def text(self) -> dict[str, str]:
+        """Language -> the running text."""
+        return {"english": self.english, "chinese": self.chinese}
+
+    @property
     def english_tokens(self) -> list[str]:
         """The English words."""
         return self.tokens["english"]

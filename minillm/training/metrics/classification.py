@@ -13,16 +13,15 @@ first what the model says, then what is right.  Where a number would be 0 / 0, i
 Check: tests/training/test_metrics.py
 """
 
-import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from ...terminal import COLUMNS, columns_of, pad, shorten
 from .zero import warn_of_zero
 
 AVERAGES = ("binary", "micro", "macro", "weighted", None)
-WIDTH = 88  # columns of a table
 
 
 def accuracy(
@@ -153,10 +152,11 @@ def classification_report(
     right_share = f"{(said == right).mean() if len(right) else 0.0:.3f}"
     rows.append(("macro average", means, real.sum()))
     rows.append(("accuracy", ["", "", right_share], len(right)))
-    room = min(max(_columns(title) for title, _, _ in rows), WIDTH - 44)
+    room = min(max(columns_of(title) for title, _, _ in rows), COLUMNS - 44)
     lines = [" " * room + f" {'precision':>10} {'recall':>10} {'F1':>10} {'items':>10}"]
     for title, cells, count in rows:
-        lines.append(_fitted(title, room) + "".join(f" {c:>10}" for c in [*cells, str(count)]))
+        numbers = "".join(f" {c:>10}" for c in [*cells, str(count)])
+        lines.append(pad(shorten(title, room), room) + numbers)
     return "\n".join(lines)
 
 
@@ -281,17 +281,3 @@ def _binary(kind: str, present: list, pos_label: Any) -> list:
     if len(present) == 2 and pos_label not in present:
         raise ValueError(f"{kind}: pos_label {pos_label!r} is not one of the labels {present}")
     return [pos_label]
-
-
-def _columns(text: str) -> int:
-    """Columns that a text takes on a terminal, where a Chinese character takes two."""
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
-
-
-def _fitted(text: str, room: int) -> str:
-    """The text in exactly that many columns, cut with … if it is longer."""
-    if _columns(text) > room:
-        while _columns(text) > room - 1:
-            text = text[:-1]
-        text += "…"
-    return text + " " * (room - _columns(text))

@@ -1,0 +1,74 @@
+"""python -m minillm task: train and measure a model at one of the things that it is used for."""
+
+import argparse
+import shlex
+import time
+from pathlib import Path
+from typing import Any
+
+from ..tasks import TASKS, run_task, task_module
+
+SUMMARY = "Train a model for a task, and see how good it is: without a name, the list."
+EXAMPLE = "python -m minillm task semantic-roles --language chinese"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", metavar="NAME", help="of the task")
+    parser.add_argument(
+        "--out", metavar="FOLDER", help="for result.json and picture.png; runs/NAME"
+    )
+    parser.add_argument("--data", help="which data; the list of tasks says which there are")
+    parser.add_argument("--language", choices=("english", "chinese"), help="of the toy world")
+    parser.add_argument("--seed", type=int, default=0, help="same seed, same result")
+    parser.add_argument("--device", help="cpu, cuda or cuda:1; MINILLM_DEVICE or cpu if not given")
+    sizes = parser.add_argument_group("sizes", "each replaces one number of the task's recipe")
+    for name, meaning in (
+        ("steps", "training steps"), ("batch-size", "examples per step"),
+        ("layers", "of the model"), ("width", "of the model"), ("heads", "of its attention"),
+        ("train", "examples to train on"), ("test", "examples to test on, of each kind"),
+    ):  # fmt: skip
+        sizes.add_argument("--" + name, type=int, metavar="N", help=meaning)
+    sizes.add_argument("--lr", type=float, metavar="X", help="the highest learning rate")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if arguments.name is None:
+        print(overview())
+        return 0
+    module = task_module(arguments.name)
+    out = Path(arguments.out or Path("runs") / arguments.name)
+    out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be made should fail now
+    started = time.perf_counter()
+    names = ("seed", "data", "language", "steps", "batch_size", "lr", "layers", "width", "heads",
+             "train", "test", "device")  # fmt: skip
+    print(module.SUMMARY)
+    result = run_task(arguments.name, **{name: getattr(arguments, name) for name in names})
+    print(f"\n{result}\n")
+    files = save(result, out)
+    print(f"{time.perf_counter() - started:.0f} s; saved {', '.join(map(str, files))}")
+    return 0
+
+
+def save(result: Any, out: Path) -> list[Path]:
+    """Write the files; without matplotlib all but the picture, and say so."""
+    try:
+        return result.save(out)
+    except RuntimeError as error:  # the line to install
+        print(f"no picture: {error}")
+        return [out / "result.json"]
+
+
+def overview() -> str:
+    """All tasks, each with its data.
+
+    >>> print(overview().splitlines()[-1])
+    example:  python -m minillm task semantic-roles
+    """
+    width = max(map(len, TASKS))
+    lines = []
+    for name in TASKS:
+        module = task_module(name)
+        lines.append(f"{name:{width}}  {module.SUMMARY}")
+        if len(module.DATA) > 1:
+            lines.append(" " * (width + 2) + f"--data {' | '.join(module.DATA)}")
+    return "\n".join([*lines, "", f"example:  python -m minillm task {shlex.quote(TASKS[-1])}"])
