@@ -1,12 +1,12 @@
 """python -m minillm task: train and measure a model at one of the things that it is used for."""
 
 import argparse
-import shlex
 import time
 from pathlib import Path
 from typing import Any
 
 from ..tasks import TASKS, run_task, task_module
+from ..terminal import wrap
 
 SUMMARY = "Train a model for a task, and see how good it is: without a name, the list."
 EXAMPLE = "python -m minillm task semantic-roles --language chinese"
@@ -59,16 +59,21 @@ def save(result: Any, out: Path) -> list[Path]:
 
 
 def overview() -> str:
-    """All tasks, each with its data.
+    """All tasks, then the studies, each with its data.
 
     >>> print(overview().splitlines()[-1])
-    example:  python -m minillm task semantic-roles
+    example:  python -m minillm task overfitting
     """
-    width = max(map(len, TASKS))
+    width = 2 + max(map(len, TASKS)) + 2
     lines = []
-    for name in TASKS:
-        module = task_module(name)
-        lines.append(f"{name:{width}}  {module.SUMMARY}")
-        if len(module.DATA) > 1:
-            lines.append(" " * (width + 2) + f"--data {' | '.join(module.DATA)}")
-    return "\n".join([*lines, "", f"example:  python -m minillm task {shlex.quote(TASKS[-1])}"])
+    for kind, heading in (("task", "tasks"), ("study", "studies: what a choice in training does")):
+        lines += [heading] if not lines else ["", heading]
+        for name in TASKS:
+            module = task_module(name)
+            if module.KIND == kind:
+                text = module.SUMMARY
+                if len(module.DATA) > 1:
+                    text += f" --data {' | '.join(module.DATA)}"
+                first, *rest = wrap(text, width)
+                lines += [f"  {name}".ljust(width) + first.strip(), *rest]
+    return "\n".join([*lines, "", f"example:  python -m minillm task {TASKS[-1]}"])

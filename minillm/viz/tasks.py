@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .figures import BLUE, GREEN, GREY, RED, YELLOW, new_figure
+from .figures import BLUE, GREEN, GREY, RED, YELLOW, _drawable, _fonts, new_figure
 
 COLOURS = (BLUE, RED, GREEN, YELLOW, "#AA3377", "#66CCEE", GREY)
 STYLES = ("-", "--", "-.", ":")
@@ -127,3 +127,52 @@ def plot_confusion(counts: Any, labels: Sequence[str], title: str) -> Any:
     axes.set(title=title, xlabel="said", ylabel="right")
     figure.colorbar(image, ax=axes, shrink=0.8, label="share of the row")
     return figure
+
+
+def plot_words(places: Any, words: Sequence[str], kinds: Sequence[str], title: str) -> Any:
+    """Words in the plane, coloured and marked by what kind they are of.
+
+    A word that would be written over another one keeps its mark only.
+
+    Shapes   places (N, 2); words, kinds: N strings
+
+    >>> plot_words([[0, 0], [1, 1]], ["cat", "狗"], ["animal", "animal"], "Words").axes[
+    ...     0
+    ... ].get_title()
+    'Words'
+    """
+    places = np.asarray(places, dtype=float)
+    if places.shape != (len(words), 2) or len(kinds) != len(words):
+        raise ValueError(
+            f"plot_words: places {places.shape} must be (N, 2) for {len(words)} words and "
+            f"{len(kinds)} kinds"
+        )
+    figure = new_figure(8.4, 6.0)
+    axes = figure.add_subplot()
+    installed = _fonts()
+    free = _apart(places)
+    for i, kind in enumerate(dict.fromkeys(kinds)):
+        chosen = [n for n, other in enumerate(kinds) if other == kind]
+        axes.scatter(
+            *places[chosen].T, s=14, color=COLOURS[i % 7], marker="os^Dv*P"[i % 7], label=kind
+        )
+        for n in filter(free.__contains__, chosen):
+            axes.annotate(
+                _drawable(words[n], installed), places[n], fontsize=7, color=COLOURS[i % 7],
+                xytext=(2, 2), textcoords="offset points", fontfamily=installed,
+            )  # fmt: skip
+    axes.set(title=title, xlabel="first principal component", ylabel="second principal component")
+    axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _apart(places: np.ndarray) -> list[int]:
+    """Points with room for a word: each taken one keeps others out of a box of its size."""
+    width, height = np.maximum(np.ptp(places, axis=0), 1e-12) * (0.07, 0.022)
+    taken: list[int] = []
+    for n, place in enumerate(places):
+        away = np.abs(places[taken] - place) / (width, height)
+        if (away.max(axis=1) > 1).all():
+            taken.append(n)
+    return taken

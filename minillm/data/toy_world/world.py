@@ -267,6 +267,35 @@ class ToyWorld:
         """All words of stories, summaries and questions, sorted."""
         return vocabulary_of(require_language(language))
 
+    def word_categories(self, language: str) -> dict[str, str]:
+        """Word -> what it stands for: "hero", "place", ...; only words that stand for one thing alone.
+
+        >>> ToyWorld().word_categories("english")["rabbit"]
+        'thief'
+        """
+        require_language(language)
+        found: dict[str, set[str]] = {}
+        for (slot, spoken, form), spellings in SPELLINGS.items():
+            if spoken == language and not form:
+                for tokens in spellings.values():
+                    for token in tokens:
+                        found.setdefault(token, set()).add(slot if len(tokens) == 1 else "part")
+        return {
+            word: next(iter(slots))
+            for word, slots in sorted(found.items())
+            if len(slots) == 1 and "part" not in slots
+        }
+
+    def pronouns(self, language: str) -> dict[str, str]:
+        """Hero -> he or she, as words of the language.
+
+        >>> ToyWorld().pronouns("chinese")["里奥"]
+        '他'
+        """
+        names = SPELLINGS["hero", require_language(language), ""]
+        spoken = SPELLINGS["hero", language, "she"]
+        return {names[hero][0]: spoken[hero][0] for hero in names}
+
     # --- reading ---------------------------------------------------------------------------------
 
     def parses(self, story: "str | list[str] | tuple[str, ...]", language: str) -> list[Derivation]:
