@@ -22,9 +22,11 @@ test: $(VENV)/full
 weights: $(VENV)/core
 	@$(PY) -m minillm weights
 
-test-weights: $(VENV)/full weights
-	@$(PY) -c "import gguf" 2>/dev/null || $(PIP) install -e '.[gguf]'
-	$(PY) -m pytest -m weights tests/weights $(ARGS)
+test-weights: $(VENV)/full
+	@$(PY) -m minillm weights smollm2 minilm
+	@$(PY) -m minillm weights textgenrnn || echo "Without textgenrnn its tests are skipped."
+	@$(PY) -c "import gguf, h5py" 2>/dev/null || $(PIP) install -e '.[gguf,hdf5]'
+	$(PY) -m pytest -m weights -rs tests/weights $(ARGS)
 
 lint: $(VENV)/full
 	$(PY) -m ruff check .

@@ -1,11 +1,17 @@
 """python -m minillm generate: let a saved model write."""
 
 import argparse
+import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..autograd import no_grad
+from ..backend import to_numpy
 from ..generation import TextStreamer
+from ..models import GPT2LMHeadModel, TextGenRNN, TextGenRNNTokenizer
+from ..models.textgenrnn import VOCABULARY_FILE, WEIGHTS_FILE
 from . import common
 
 SUMMARY = "Write on from a prompt with a saved model."
@@ -15,7 +21,9 @@ EARLY_STOPPING: dict[str, bool | str] = {"no": False, "yes": True, "never": "nev
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="FOLDER", default="runs/demo", help="a saved model")
-    parser.add_argument("--prompt", default="\n", help="the beginning; a line end by default")
+    parser.add_argument(
+        "--prompt", help="the beginning; a line end by default, nothing for a textgenrnn"
+    )
     parser.add_argument("--tokens", type=int, default=400, help="how many tokens to write at most")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same text")
     parser.add_argument(
@@ -28,8 +36,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-cache", action="store_true", help="compute the whole text anew for each token: slower"
     )
+    add_attention(parser)
     add_drawing(parser)
     add_beams(parser)
+
+
+def add_attention(parser: argparse.ArgumentParser) -> None:
+    attention = parser.add_argument_group("attention")
+    attention.add_argument(
+        "--attention", metavar="FILE.png",
+        help="draw where each character of the prompt looks, in each layer and head",
+    )  # fmt: skip
+    attention.add_argument(
+        "--attention-layer", type=int, metavar="L", help="only in this layer; the first is 0"
+    )
 
 
 def add_drawing(parser: argparse.ArgumentParser) -> None:
@@ -66,13 +86,18 @@ def add_beams(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    model, tokenizer = common.load_model(arguments.model)
-    if not arguments.prompt:
+    model, tokenizer = load(Path(arguments.model))
+    prompt = arguments.prompt
+    if prompt is None:  # the texts that textgenrnn learned from are single lines
+        prompt = "" if isinstance(model, TextGenRNN) else "\n"
+    ids = np.array([tokenizer.encode(prompt)])
+    if not ids.size:
         raise ValueError("--prompt is empty: give at least one character")
-    ids = np.array([tokenizer.encode(arguments.prompt)])
+    if arguments.attention:
+        draw_attention(model, tokenizer, ids, Path(arguments.attention), arguments.attention_layer)
     alone = arguments.num_return_sequences == 1 and arguments.num_beams == 1
     if alone:
-        print(arguments.prompt, end="", flush=True)
+        print(prompt, end="", flush=True)
     texts = model.generate(
         ids,
         max_new_tokens=arguments.tokens,
@@ -91,8 +116,52 @@ def run(arguments: argparse.Namespace) -> int:
         streamer=TextStreamer(tokenizer, skip_prompt=True) if alone else None,
     )
     if not alone:
-        show(texts, arguments.prompt, ids.shape[1], tokenizer)
+        show(texts, prompt, ids.shape[1], tokenizer)
     return 0
+
+
+def load(folder: Path) -> tuple[Any, Any]:
+    """The model and the tokenizer of a folder: one that minillm saved, or a textgenrnn."""
+    if not (folder / WEIGHTS_FILE).is_file():
+        return common.load_model(folder)
+    tokenizer = TextGenRNNTokenizer.from_file(folder / VOCABULARY_FILE)
+    start = tokenizer.start_token_id
+    return TextGenRNN.from_hdf5(folder / WEIGHTS_FILE, start_token_id=start), tokenizer
+
+
+def draw_attention(
+    model: Any, tokenizer: Any, ids: np.ndarray, path: Path, only: int | None
+) -> None:
+    """Write one picture: a row of maps for each layer, one map for each head."""
+    from ..viz import missing_glyphs_line, plot_attention
+
+    if not isinstance(model, GPT2LMHeadModel):
+        raise ValueError(f"--attention shows the heads of a GPT, a {type(model).__name__} has none")
+    layers = range(model.config.n_layer)
+    if only is not None and only not in layers:
+        raise ValueError(f"--attention-layer must be within 0 … {layers[-1]}, got {only}")
+    ids = ids[:, -model.config.n_positions :]
+    if ids.shape[1] < 2:
+        raise ValueError("--attention needs a --prompt of at least two characters")
+    tokens = [tokenizer.decode([i]) for i in ids[0]]
+    with no_grad():
+        attentions = model(ids, output_attentions=True).attentions
+    chosen = [only] if only is not None else list(layers)
+    figure = plot_attention(
+        np.concatenate([to_numpy(attentions[layer])[0] for layer in chosen]),
+        tokens,
+        title="Where each character looks",
+        names=[f"layer {n}, head {head}" for n in chosen for head in range(model.config.n_head)],
+        columns=model.config.n_head,
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    for line in (
+        missing_glyphs_line("".join(tokens)),
+        f"the attention over the prompt is in {path}",
+    ):
+        if line:
+            print(line, file=sys.stderr)
 
 
 def show(texts: np.ndarray, prompt: str, start: int, tokenizer: Any) -> None:

@@ -61,8 +61,8 @@ def save(result: Any, out: Path) -> list[Path]:
 def overview() -> str:
     """All tasks, then the studies, each with its data.
 
-    >>> print(overview().splitlines()[-1])
-    example:  python -m minillm task overfitting
+    >>> overview().splitlines()[0]
+    'tasks'
     """
     width = 2 + max(map(len, TASKS)) + 2
     lines = []

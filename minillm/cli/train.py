@@ -2,11 +2,13 @@
 
 import argparse
 import dataclasses
+import math
 import shlex
+import sys
 import time
 from pathlib import Path
 
-from ..training import bits_per_byte, fit, perplexity
+from ..training import History, bits_per_byte, fit, perplexity, uniform_loss
 from ..training.checkpoint import read_index
 from . import common
 
@@ -20,6 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--preset", choices=common.PRESETS, default="nanogpt-cpu", help="where to start from"
     )
     parser.add_argument("--out", metavar="FOLDER", default="runs/train", help="where to save")
+    parser.add_argument(
+        "--picture", metavar="FILE", help="where to draw the losses; loss.png in --out if not given"
+    )
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     parser.add_argument("--accumulate", type=int, default=1, help="batches per step")
     parser.add_argument("--evaluate-every", type=int, metavar="STEPS", help="a tenth of all steps")
@@ -74,6 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 130
     common.save_model(task.model, task.tokenizer, out)
     print_result(task, history.history["val_loss"][-1], time.perf_counter() - started, out)
+    draw_losses(history, len(task.tokenizer), source, Path(arguments.picture or out / "loss.png"))
     return 0
 
 
@@ -95,6 +101,24 @@ def print_result(task: common.Task, loss: float, seconds: float, out: Path) -> N
     bits = bits_per_byte(loss, targets, len(task.validation_text[1:].encode("utf-8")))
     print(
         f"validation loss {loss:.4f} nats per character over all {targets:,} "
-        f"(perplexity {perplexity(loss):.2f},\n{bits:.3f} bits per byte) after {seconds:.0f} s; "
+        f"(perplexity {perplexity(loss):.2f},\n{loss / math.log(2):.3f} bits per character, "
+        f"{bits:.3f} bits per byte) after {seconds:.0f} s; "
         f"saved in {out}\nnext:  python -m minillm generate --model {shlex.quote(str(out))}"
     )
+
+
+def draw_losses(history: History, vocabulary: int, source: str, path: Path) -> None:
+    """Write a picture of the losses; without matplotlib say so, the model is saved already."""
+    from ..viz import missing_glyphs_line, plot_history
+
+    title = f"Loss while training on {Path(source).name}"
+    try:
+        figure = plot_history(history, baselines={"uniform": uniform_loss(vocabulary)}, title=title)
+    except RuntimeError as error:  # matplotlib is an extra
+        print(f"no picture of the losses: {error}", file=sys.stderr)
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120)
+    if line := missing_glyphs_line(title):
+        print(line, file=sys.stderr)
+    print(f"picture of the losses: {path}")

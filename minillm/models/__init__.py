@@ -9,6 +9,7 @@ from .bert import (
     BertForTokenClassification,
     BertModel,
 )
+from .cost import ModelCost, model_cost
 from .glove import GloVe, GloVeConfig
 from .gpt2 import GPT2Config, GPT2LMHeadModel
 from .llama import LlamaConfig, LlamaForCausalLM
@@ -20,6 +21,7 @@ from .recurrent import (
     LSTMLanguageModelConfig,
 )
 from .seq2seq import Seq2SeqConfig, Seq2SeqTransformer
+from .textgenrnn import TextGenRNN, TextGenRNNConfig, TextGenRNNTokenizer
 from .transformer_lm import TransformerLanguageModel, TransformerLMConfig
 from .word2vec import Word2Vec, Word2VecConfig
 from .word_vectors import WordVectors
@@ -42,12 +44,17 @@ __all__ = [
     "LSTMLanguageModelConfig",
     "LlamaConfig",
     "LlamaForCausalLM",
+    "ModelCost",
     "ModelOutput",
     "Seq2SeqConfig",
     "Seq2SeqTransformer",
+    "TextGenRNN",
+    "TextGenRNNConfig",
+    "TextGenRNNTokenizer",
     "TransformerLMConfig",
     "TransformerLanguageModel",
     "Word2Vec",
     "Word2VecConfig",
     "WordVectors",
+    "model_cost",
 ]

@@ -1,14 +1,16 @@
 """Pictures of arrays, with matplotlib: each function returns a Figure."""
 
-from .figures import plot_attention, plot_history
+from .figures import missing_glyphs_line, plot_attention, plot_history
 from .gradients import plot_gradient_errors
-from .tasks import plot_bars, plot_confusion, plot_curves
+from .tasks import plot_bars, plot_confusion, plot_curves, plot_words
 
 __all__ = [
+    "missing_glyphs_line",
     "plot_attention",
     "plot_bars",
     "plot_confusion",
     "plot_curves",
     "plot_gradient_errors",
     "plot_history",
+    "plot_words",
 ]

