@@ -73,7 +73,8 @@ def differentiable(forward, backward, *, outputs=1):
         tensors = (Tensor(out),) if outputs == 1 else tuple(map(Tensor, out))
         recording = _recording and any(edges)
         if recording or debugging.debugging:
-            node = Node(op, saved, edges, tuple([(t.data.shape, t.data.dtype) for t in tensors]))
+            looks = tuple([(t.data.shape, t.data.dtype) for t in tensors])
+            node = Node(op, op.kept(saved, edges), edges, looks)
             if debugging.debugging:
                 debugging.watch_forward(node, values, tuple(t.data for t in tensors), options)
             for i, tensor in enumerate(tensors if recording else ()):

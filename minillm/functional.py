@@ -37,6 +37,7 @@ silu = differentiable(ops.silu_forward, ops.silu_backward)
 erf = differentiable(ops.erf_forward, ops.erf_backward)
 gelu = differentiable(ops.gelu_forward, ops.gelu_backward)
 linear = differentiable(ops.linear_forward, ops.linear_backward)
+lora_linear = differentiable(ops.lora_linear_forward, ops.lora_linear_backward)
 embedding = differentiable(ops.embedding_forward, ops.embedding_backward)
 positional_encoding = differentiable(
     ops.positional_encoding_forward, ops.positional_encoding_backward
@@ -58,6 +59,10 @@ rotary_embedding = differentiable(ops.rotary_embedding_forward, ops.rotary_embed
 rnn = differentiable(ops.rnn_forward, ops.rnn_backward, outputs=2)
 gru = differentiable(ops.gru_forward, ops.gru_backward, outputs=2)
 lstm = differentiable(ops.lstm_forward, ops.lstm_backward, outputs=3)
+gaussian_sample = differentiable(ops.gaussian_sample_forward, ops.gaussian_sample_backward)
+gaussian_kl = differentiable(ops.gaussian_kl_forward, ops.gaussian_kl_backward)
+gumbel_softmax = differentiable(ops.gumbel_softmax_forward, ops.gumbel_softmax_backward)
+weight_norm = differentiable(ops.weight_norm_forward, ops.weight_norm_backward)
 
 
 __all__ = [
@@ -70,13 +75,17 @@ __all__ = [
     "embedding",
     "erf",
     "exp",
+    "gaussian_kl",
+    "gaussian_sample",
     "gelu",
     "getitem",
     "gru",
+    "gumbel_softmax",
     "layer_norm",
     "linear",
     "log",
     "log_softmax",
+    "lora_linear",
     "lstm",
     "matmul",
     "max",
@@ -102,5 +111,6 @@ __all__ = [
     "sum",
     "tanh",
     "transpose",
+    "weight_norm",
     "where",
 ]

@@ -29,6 +29,7 @@ class Operation:
         self.defaults = [parameters[n].default for n in self.arrays]
         self.variadic = any(p.kind is _VARIADIC for p in parameters.values())
         self.no_gradient = [self.arrays.index(n) for n in getattr(forward, "no_gradient", ())]
+        self.reads = getattr(backward, "kept", None)
         self.takes_needs = "needs" in inspect.signature(backward).parameters
 
     def bind(self, inputs: tuple, options: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:
@@ -74,6 +75,12 @@ class Operation:
             if edges[i] is not None:
                 name = self.arrays[i]
                 raise ValueError(f"{self.name}: {name} gets no gradient: pass {name}.detach()")
+
+    def kept(self, saved: Any, edges: list) -> Any:
+        """What of the saved values backward will read, if gradients go along these edges only."""
+        if self.reads is None:
+            return saved
+        return self.reads(saved, tuple([edge is not None for edge in edges]))
 
     def pull_back(self, grad_out: Any, saved: Any, edges: list, who: Any) -> tuple:
         """Call backward and check what it returns.

@@ -161,6 +161,16 @@ def linear(x, weight, bias=None):
     return out
 
 
+def lora_linear(x, weight, lora_A, lora_B, bias=None, scale=1.0):
+    """Hu et al. 2021, eq. 3, literally: the linear layer of W0 + scale B A, entry by entry."""
+    whole = np.zeros(weight.shape)
+    for i, j in np.ndindex(*weight.shape):
+        whole[i, j] = weight[i, j]
+        for k in range(lora_A.shape[1]):
+            whole[i, j] += scale * lora_A[i, k] * lora_B[k, j]
+    return linear(x, whole, bias)
+
+
 def embedding(ids, weight):
     """The row of weight that each id names."""
     out = np.empty((*ids.shape, weight.shape[1]))
@@ -327,3 +337,41 @@ def lstm(x, h0, c0, weight_x, weight_h, bias, lengths=None):
         return [sigmoid(a_o) * np.tanh(c), c]
 
     return _recurrent(x, [h0, c0], lengths, step)
+
+
+def gaussian_sample(mu, log_variance, noise):
+    """Kingma & Welling 2014, section 2.4: z = mu + sigma eps, number by number."""
+    out = np.empty(mu.shape)
+    for place in np.ndindex(*mu.shape):
+        sigma = math.sqrt(math.exp(log_variance[place]))
+        out[place] = mu[place] + sigma * noise[place]
+    return out
+
+
+def gaussian_kl(mu, log_variance, points=4001, width=14.0):
+    """The definition of KL, the integral of q log(q / p) over 14 sigma to each side, per feature."""
+    out = np.zeros(mu.shape[:-1])
+    for place in np.ndindex(*mu.shape):
+        m, sigma = mu[place], math.sqrt(math.exp(log_variance[place]))
+        z = np.linspace(m - width * sigma, m + width * sigma, points)
+        log_q = -(((z - m) / sigma) ** 2) / 2 - math.log(sigma)
+        log_p = -(z**2) / 2
+        q = np.exp(log_q) / math.sqrt(2 * math.pi)
+        out[place[:-1]] += math.fsum(q * (log_q - log_p)) * (z[1] - z[0])
+    return out
+
+
+def gumbel_softmax(logits, noise, temperature, axis=-1):
+    """Jang et al. 2017, eq. 2, for given Gumbel noise."""
+    return softmax((np.asarray(logits) + noise) / temperature, axis)
+
+
+def weight_norm(v, g, axes):
+    """Salimans & Kingma 2016, eq. 2: each vector divided by its own length, times its g."""
+    out = np.empty(v.shape)
+    for place in np.ndindex(*v.shape):
+        vector = v[tuple(slice(None) if i in axes else n for i, n in enumerate(place))]
+        length = math.sqrt(math.fsum(float(x) ** 2 for x in np.ravel(vector)))
+        one = tuple(0 if i in axes else n for i, n in enumerate(place))
+        out[place] = g[one] * v[place] / length
+    return out

@@ -8,7 +8,7 @@ import pytest
 PACKAGES = [
     "minillm", "minillm.ops", "minillm.functional", "minillm.gradcheck", "minillm.nn",
     "minillm.optim", "minillm.tokenizers", "minillm.data", "minillm.generation", "minillm.models",
-    "minillm.training", "minillm.viz", "minillm.classroom",
+    "minillm.training", "minillm.finetuning", "minillm.viz", "minillm.classroom",
     "minillm.tasks",
 ]  # fmt: skip
 NAMES = [

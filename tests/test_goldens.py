@@ -86,11 +86,24 @@ CALLS = {
     "cross_entropy_weighted_smooth_none": lambda g: smoothed(
         g, weight=True, label_smoothing=0.3, reduction="none"
     ),
+    "gaussian_sample": lambda g: F.gaussian_sample(
+        g["mu"], g["log_variance"], noise=g["noise"].data
+    ),
+    "gaussian_kl": lambda g: F.gaussian_kl(g["mu"], g["log_variance"]),
+    "weight_norm": lambda g: F.weight_norm(g["v"], g["g"]),
+    "weight_norm_rows": lambda g: F.weight_norm(g["v"], g["g"], axis=1),
     "attention": attention,
     "attention_causal": lambda g: attention(g, is_causal=True),
     "attention_visible": lambda g: attention(g, visible=g["visible"].data),
     "attention_grouped": lambda g: attention(g, scale=0.7),
 }
+
+for _name, _options in {
+    "gumbel_softmax": {"temperature": 0.7},
+    "gumbel_softmax_axis0": {"temperature": 1.7, "axis": 0},
+    "gumbel_softmax_hard": {"temperature": 0.7, "hard": True},
+}.items():
+    CALLS[_name] = lambda g, o=_options: F.gumbel_softmax(g["logits"], noise=g["noise"].data, **o)
 
 for _reduction in ("mean", "sum", "none"):
     CALLS[f"binary_cross_entropy_{_reduction}"] = lambda g, r=_reduction: (

@@ -6,6 +6,7 @@ whole rows; every optional array is present in one case and absent in another.  
 that stand in the text; every other seed draws its own, as it draws its own numbers.
 """
 
+import functools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -13,20 +14,45 @@ from typing import Any, Protocol
 import numpy as np
 
 from .. import ops
+from .inputs import fresh
 
 
 @dataclass(frozen=True)
 class Case:
-    """Inputs and options of one call of an operation."""
+    """Inputs and options of one call of an operation.
+
+    estimates   options that turn the call into the one whose derivative backward is, where backward is
+                not the derivative of the call itself but an estimate (straight-through); {} elsewhere
+    """
 
     operation: str
     inputs: tuple
     options: dict[str, Any] = field(default_factory=dict)
+    estimates: dict[str, Any] = field(default_factory=dict)
 
     @property
     def forward(self) -> Callable:
         """The operation's forward."""
         return getattr(ops, f"{self.operation}_forward")
+
+    @property
+    def checked_forward(self) -> Callable:
+        """The forward that a gradient check may hold backward against.
+
+        It is the operation's own, except for an estimate: then it returns the output of the call with
+        the options `estimates`, and what the call itself saved, so that backward is run on the latter.
+        """
+        forward = self.forward
+        if not self.estimates:
+            return forward
+
+        @functools.wraps(forward)
+        def estimated(*inputs: Any, **options: Any) -> tuple:
+            out, _ = forward(*inputs, **{**fresh(options), **self.estimates})
+            return out, forward(*inputs, **options)[1]
+
+        vars(estimated).pop("straight_through", None)  # its output is what backward belongs to
+        return estimated
 
     @property
     def backward(self) -> Callable:
@@ -50,7 +76,7 @@ def cases(operation: str, seed: int = 0) -> list[Case]:
         raise ValueError(f"there is no operation {operation!r}; there are: {known}")
     rng = np.random.default_rng(seed)
     made = _MAKERS[operation](rng, _sizes_of(seed))
-    return [Case(operation, inputs, options) for inputs, options in made]
+    return [Case(operation, *parts) for parts in made]
 
 
 class _Sizes(Protocol):
@@ -75,7 +101,8 @@ def _sizes_of(seed: int) -> _Sizes:
     return sizes
 
 
-_MAKERS: dict[str, Callable[[np.random.Generator, _Sizes], Iterator[tuple[tuple, dict]]]] = {}
+# (inputs, options) or (inputs, options, estimates)
+_MAKERS: dict[str, Callable[[np.random.Generator, _Sizes], Iterator[tuple]]] = {}
 
 
 def _case(*operations: str) -> Callable:
@@ -193,6 +220,19 @@ def _linear(rng, sizes):
     yield (x, weight, rng.standard_normal(O)), {}
     yield (x, weight, None), {}
     yield (x, rng.standard_normal((I, I)), None), {}  # a square weight hides a transpose
+
+
+@_case("lora_linear")
+def _lora_linear(rng, sizes):
+    a, b, I, O, R = sizes(3, 2, 7, 11, 5, most=11)
+    x, weight = rng.standard_normal((a, b, I)), rng.standard_normal((I, O))
+    lora_A, lora_B = rng.standard_normal((I, R)), rng.standard_normal((R, O))
+    yield (x, weight, lora_A, lora_B, rng.standard_normal(O)), {"scale": 0.6}
+    yield (x, weight, lora_A, lora_B, None), {"scale": -1.7}
+    square = tuple(rng.standard_normal((3, R, R)))  # square matrices hide a transpose
+    yield (rng.standard_normal((a, R)), *square, None), {"scale": 0.6}
+    dropped = {"scale": 0.6, "dropout_p": 0.3, "rng": np.random.default_rng(3)}
+    yield (x, weight, lora_A, lora_B, rng.standard_normal(O)), dropped
 
 
 @_case("embedding")
@@ -355,3 +395,37 @@ def _gru(rng, sizes):
 @_case("lstm")
 def _lstm(rng, sizes):
     yield from _recurrent_cases(rng, sizes, states=2, gates=4, biases=1)
+
+
+@_case("gaussian_sample")
+def _gaussian_sample(rng, sizes):
+    a, b, C = sizes(2, 3, 5, most=11)
+    mu, log_variance, noise = rng.standard_normal((3, a, b, C))
+    yield (mu, log_variance), {"noise": noise}
+    yield (mu, log_variance), {"rng": np.random.default_rng(3)}
+
+
+@_case("gaussian_kl")
+def _gaussian_kl(rng, sizes):
+    a, b, C = sizes(2, 3, 5, most=11)
+    mu, log_variance = rng.standard_normal((2, a, b, C))
+    yield (mu, log_variance), {}
+    yield (mu[0, 0], log_variance[0, 0]), {}
+
+
+@_case("gumbel_softmax")
+def _gumbel_softmax(rng, sizes):
+    a, b, V = sizes(2, 3, 5, most=11)
+    logits, noise = rng.standard_normal((a, b, V)), rng.gumbel(size=(a, b, V))
+    yield (logits,), {"temperature": 0.7, "noise": noise}
+    yield (logits,), {"temperature": 1.7, "rng": np.random.default_rng(3), "axis": 1}
+    straight_through = {"temperature": 0.7, "noise": noise, "hard": True}
+    yield (logits,), straight_through, {"hard": False}
+
+
+@_case("weight_norm")
+def _weight_norm(rng, sizes):
+    a, I, O = sizes(2, 3, 5, most=11)
+    yield (rng.standard_normal((I, O)), rng.uniform(0.5, 2.0, (1, O))), {}
+    yield (rng.standard_normal((a, I, O)), rng.standard_normal((a, 1, 1))), {"axis": (1, 2)}
+    yield (rng.standard_normal((I, O)), rng.uniform(0.5, 2.0, (1, 1))), {"axis": None}

@@ -26,6 +26,7 @@ from .inputs import (
     axis_letters,
     cotangents,
     equal,
+    estimate_note,
     fresh,
     library_operation,
     same_randomness,
@@ -101,6 +102,8 @@ class Pair:
         name = getattr(forward, "__name__", "forward").removesuffix("_forward")
         self.report = GradientReport(name, tolerance=settings.tolerance, source=source_of(forward))
         self.report.data = getattr(forward, "no_gradient", ())
+        if note := estimate_note(forward, options):
+            self.report.notes.append(note)
         self.outputs: tuple[Any, ...] = ()
         self.saved: Any = None
         self.several = False  # whether forward returns a tuple of outputs

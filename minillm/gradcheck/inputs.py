@@ -129,6 +129,18 @@ def library_operation(
     return name.removesuffix("_forward")
 
 
+def estimate_note(forward: Callable, options: dict[str, Any]) -> str:
+    """Why no check can agree with a straight-through estimator; "" for a derivative."""
+    option = getattr(forward, "straight_through", "")
+    if not option or not options.get(option):
+        return ""
+    return (
+        f"{forward.__name__.removesuffix('_forward')} with {option}=True is a straight-through "
+        "estimator: its backward is not the derivative of its forward, on purpose, so they cannot "
+        f"agree: check with {option}=False"
+    )
+
+
 def source_of(forward: Callable) -> str:
     """Where the derivation of a library operation stands: "minillm/ops/softmax.py"."""
     module = getattr(forward, "__module__", "") or ""

@@ -19,7 +19,7 @@ import numpy as np
 from ..debugging import debug
 from .calls import LostValue, Recording, differs, first_difference, lost_value
 from .comparison import finite_outputs
-from .inputs import cotangents
+from .inputs import cotangents, estimate_note
 from .localise import along, findings_of, suspects, typical_size
 from .numeric import Slopes, numerical_slopes
 from .report import Finding, GradientReport, InputCheck
@@ -90,6 +90,8 @@ def check_model(
             if not check.passes():
                 explain(check)
             report.notes.append(f"the model called {len(recording.calls)} operations")
+            found = [estimate_note(call.op.forward, call.options) for call in recording.calls]
+            report.notes += dict.fromkeys(filter(None, found))
             for i, rows in subject.frozen.items():
                 report.notes.append(f"{subject.leaves[i][0]}: {FROZEN} {rows}, which is left out")
             if subject.nudged:

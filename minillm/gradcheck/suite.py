@@ -31,7 +31,7 @@ class OperationResult:
 def check_case(case: Case, settings: GradientSettings | None = None) -> GradientReport:
     """Check one operation on one set of inputs."""
     return check_gradients(
-        case.forward, case.backward, *case.inputs, settings=settings, **case.options
+        case.checked_forward, case.backward, *case.inputs, settings=settings, **case.options
     )
 
 
@@ -51,7 +51,7 @@ def check_operations(
 def reject(mutant: Mutant, seed: int = 0) -> GradientReport | None:
     """The first report that finds the mutant's mistake; None if it passes every case."""
     for case in cases(mutant.operation, seed):
-        forward = mutant.forward or case.forward
+        forward = mutant.forward or case.checked_forward
         report = check_gradients(forward, mutant.backward, *case.inputs, **case.options)
         if not report.passed:
             return report

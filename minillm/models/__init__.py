@@ -20,6 +20,7 @@ from .recurrent import (
     LSTMLanguageModel,
     LSTMLanguageModelConfig,
 )
+from .sentence_vae import SentenceVAE, SentenceVAEConfig, SentenceVAEOutput, kl_weight
 from .seq2seq import Seq2SeqConfig, Seq2SeqTransformer
 from .textgenrnn import TextGenRNN, TextGenRNNConfig, TextGenRNNTokenizer
 from .transformer_lm import TransformerLanguageModel, TransformerLMConfig
@@ -46,6 +47,9 @@ __all__ = [
     "LlamaForCausalLM",
     "ModelCost",
     "ModelOutput",
+    "SentenceVAE",
+    "SentenceVAEConfig",
+    "SentenceVAEOutput",
     "Seq2SeqConfig",
     "Seq2SeqTransformer",
     "TextGenRNN",
@@ -56,5 +60,6 @@ __all__ = [
     "Word2Vec",
     "Word2VecConfig",
     "WordVectors",
+    "kl_weight",
     "model_cost",
 ]

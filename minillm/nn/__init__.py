@@ -14,6 +14,7 @@ from .transformer import (
     TransformerEncoder,
     TransformerEncoderLayer,
 )
+from .weight_norm import WeightNorm, remove_weight_norm, weight_norm
 
 __all__ = [
     "Dropout",
@@ -36,5 +37,8 @@ __all__ = [
     "TransformerDecoderLayer",
     "TransformerEncoder",
     "TransformerEncoderLayer",
+    "WeightNorm",
     "evaluating",
+    "remove_weight_norm",
+    "weight_norm",
 ]

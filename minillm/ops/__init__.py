@@ -60,6 +60,12 @@ from .erf import (
     erf_backward,
     erf_forward,
 )
+from .gaussian import (
+    gaussian_kl_backward,
+    gaussian_kl_forward,
+    gaussian_sample_backward,
+    gaussian_sample_forward,
+)
 from .gelu import (
     gelu_backward,
     gelu_forward,
@@ -68,6 +74,10 @@ from .gru import (
     gru_backward,
     gru_forward,
 )
+from .gumbel_softmax import (
+    gumbel_softmax_backward,
+    gumbel_softmax_forward,
+)
 from .layer_norm import (
     layer_norm_backward,
     layer_norm_forward,
@@ -75,6 +85,10 @@ from .layer_norm import (
 from .linear import (
     linear_backward,
     linear_forward,
+)
+from .lora_linear import (
+    lora_linear_backward,
+    lora_linear_forward,
 )
 from .losses import (
     binary_cross_entropy_with_logits_backward,
@@ -140,6 +154,10 @@ from .softmax import (
     softmax_backward,
     softmax_forward,
 )
+from .weight_norm import (
+    weight_norm_backward,
+    weight_norm_forward,
+)
 
 __all__ = [
     "add_backward",
@@ -161,12 +179,18 @@ __all__ = [
     "erf_forward",
     "exp_backward",
     "exp_forward",
+    "gaussian_kl_backward",
+    "gaussian_kl_forward",
+    "gaussian_sample_backward",
+    "gaussian_sample_forward",
     "gelu_backward",
     "gelu_forward",
     "getitem_backward",
     "getitem_forward",
     "gru_backward",
     "gru_forward",
+    "gumbel_softmax_backward",
+    "gumbel_softmax_forward",
     "layer_norm_backward",
     "layer_norm_forward",
     "linear_backward",
@@ -175,6 +199,8 @@ __all__ = [
     "log_forward",
     "log_softmax_backward",
     "log_softmax_forward",
+    "lora_linear_backward",
+    "lora_linear_forward",
     "lstm_backward",
     "lstm_forward",
     "matmul_backward",
@@ -227,6 +253,8 @@ __all__ = [
     "tanh_forward",
     "transpose_backward",
     "transpose_forward",
+    "weight_norm_backward",
+    "weight_norm_forward",
     "where_backward",
     "where_forward",
 ]

@@ -176,3 +176,27 @@ def gets_no_gradient(*names: str) -> Callable:
         return forward
 
     return mark
+
+
+def keeps(kept: Callable) -> Callable:
+    """Say what a backward reads of the saved values: kept(saved, needs), with the rest replaced.
+
+    The engine calls it right after forward, so that an array that only the gradient of a frozen
+    weight would need does not stay alive.
+    """
+
+    def mark(backward: Any) -> Any:
+        backward.kept = kept
+        return backward
+
+    return mark
+
+
+def straight_through(option: str) -> Callable:
+    """Mark a forward whose backward, with this option on, is an estimate and not its derivative."""
+
+    def mark(forward: Any) -> Any:
+        forward.straight_through = option
+        return forward
+
+    return mark

@@ -17,7 +17,7 @@ Check: tests/ops/test_linear.py
 """
 
 from ..backend import array_module
-from .checks import require_floating
+from .checks import keeps, require_floating
 from .rows import as_rows
 
 
@@ -26,7 +26,7 @@ def linear_forward(x, weight, bias=None):
 
     Shapes   x (..., I); weight (I, O); bias (O,) or None -> out (..., O)
     Dtype    all floating and equal
-    Saves    x (..., I), weight (I, O)
+    Saves    x (..., I) unless the weight is frozen, weight (I, O)
     Raises   ValueError that names the shapes if they do not fit; TypeError if dtypes differ
 
     >>> import numpy as np
@@ -49,6 +49,13 @@ def linear_forward(x, weight, bias=None):
     return out.reshape(*x.shape[:-1], O), (x, weight, bias is not None)
 
 
+def _kept(saved, needs):
+    """x is read for the gradient of the weight alone."""
+    x, weight, has_bias = saved
+    return x if needs[1] else None, weight, has_bias
+
+
+@keeps(_kept)
 def linear_backward(grad_out, saved, *, needs=None):
     """Gradients w.r.t. (x, weight, bias); those that are not needed are not computed."""
     x, weight, has_bias = saved
@@ -57,7 +64,7 @@ def linear_backward(grad_out, saved, *, needs=None):
     grad_x = grad_weight = grad_bias = None
     # forward:  out = x @ weight + bias
     if need_x:
-        grad_x = (rows @ weight.T).reshape(x.shape)  # (1)
+        grad_x = (rows @ weight.T).reshape(*grad_out.shape[:-1], weight.shape[0])  # (1)
     if need_weight:
         grad_weight = as_rows(x).T @ rows  # (2)
     if need_bias and has_bias:

@@ -1,5 +1,6 @@
 """Pictures of arrays, with matplotlib: each function returns a Figure."""
 
+from .estimators import plot_estimators
 from .figures import missing_glyphs_line, plot_attention, plot_history
 from .gradients import plot_gradient_errors
 from .tasks import plot_bars, plot_confusion, plot_curves, plot_words
@@ -10,6 +11,7 @@ __all__ = [
     "plot_bars",
     "plot_confusion",
     "plot_curves",
+    "plot_estimators",
     "plot_gradient_errors",
     "plot_history",
     "plot_words",

@@ -67,18 +67,19 @@ def plot_curves(
     lines: Mapping[str, float] | None = None,
     log_x: bool = False,
     markers: bool = False,
+    axes: Any = None,
 ) -> Any:
     """One line for each name, in its own colour and dash.
 
     curves   name -> (x, y), or (x, y, half the height of a band around it)
     lines    name -> a value to draw as a horizontal line, such as the floor
+    axes     of matplotlib, to draw into one panel of several; a new figure by default
 
     >>> figure = plot_curves({"GPT": ([1, 2], [3.0, 2.0])}, "Loss", "step", "nats")
     >>> figure.axes[0].get_legend().get_texts()[0].get_text()
     'GPT'
     """
-    figure = new_figure(7.2, 4.2)
-    axes = figure.add_subplot()
+    axes = new_figure(7.2, 4.2).add_subplot() if axes is None else axes
     for i, (name, points) in enumerate(curves.items()):
         x, y, *band = (np.asarray(part, dtype=float) for part in points)
         look = {"color": COLOURS[i % 7], "linestyle": STYLES[i % 4]}
@@ -97,7 +98,7 @@ def plot_curves(
     axes.set(title=title, xlabel=x_label, ylabel=y_label)
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
-    return figure
+    return axes.figure
 
 
 def plot_confusion(counts: Any, labels: Sequence[str], title: str) -> Any:

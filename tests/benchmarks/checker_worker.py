@@ -52,7 +52,7 @@ def lines(method, operation, seed):
     made = cases(operation, seed)
     for case in made:
         verdict = stand_ins.check(
-            method, case.forward, case.backward, case.inputs, case.options, seed
+            method, case.checked_forward, case.backward, case.inputs, case.options, seed
         )
         yield {
             "right": True, "operation": operation, "seed": seed, "accepted": verdict.accepted,
@@ -73,7 +73,7 @@ def first_rejection(method, mutant, made, seed):
     """The verdict on the first set of inputs that gives the mutant away, and the time until then."""
     seconds = 0.0
     for case in made:
-        forward = mutant.forward or case.forward
+        forward = mutant.forward or case.checked_forward
         verdict = stand_ins.check(method, forward, mutant.backward, case.inputs, case.options, seed)
         seconds += verdict.seconds
         if not verdict.accepted:

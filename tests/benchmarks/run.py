@@ -24,6 +24,8 @@ WORKLOADS = {
     "gpt": "GPT: block 64, batch 12, 4 layers, 4 heads, width 128, no biases",
     "lstm": "LSTM classifier: 1000 words, width 50, hidden 128, batch 32 x 50",
     "encoder": "Encoder LM: 10,000 words, width 512, 8 heads, 2048, 6 layers, batch 4 x 64",
+    "bert": "BERT as large as MiniLM: 6 layers, width 384, 12 heads, batch 8 x 64, training step",
+    "bert-forward": "The same BERT, forward only",
     "decode": "Decoding with the cache: SmolLM2's shape, 135 M weights, one token",
 }
 

@@ -1,17 +1,18 @@
-"""One step of each workload with minillm:  python with_minillm.py gpt|lstm|encoder|decode|engine."""
+"""One step of each workload with minillm:  python with_minillm.py WORKLOAD (see the end)."""
 
 import json
 import sys
 
 import numpy as np
 from decode_minillm import decode as decoding_step
-from timing import median_ms, peak_mb, report
+from timing import WARM_UP, median_ms, peak_mb, report
 
-from minillm import Tensor, nn
+from minillm import Tensor, nn, no_grad
 from minillm import functional as F
 from minillm.cli.common import PRESETS, build_model, build_optimizer
 from minillm.gradcheck.suite import check_operations
-from minillm.optim import Adam, clip_grad_norm_
+from minillm.models import BertConfig, BertForSequenceClassification
+from minillm.optim import Adam, AdamW, clip_grad_norm_
 from minillm.training import keep_freed_memory
 
 rng = np.random.default_rng(0)
@@ -118,6 +119,38 @@ def encoder():
     )
 
 
+def bert_model():
+    """The shape of all-MiniLM-L6-v2, with two classes on top: (model, ids, labels)."""
+    config = BertConfig(
+        hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536,
+        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, num_labels=2,
+    )  # fmt: skip
+    model = BertForSequenceClassification(config, rng=rng)
+    return model, rng.integers(0, 30522, (8, 64)), rng.integers(0, 2, 8)
+
+
+def bert():
+    """A training step, AdamW."""
+    model, x, y = bert_model()
+    optimizer = AdamW(model.named_parameters(), lr=1e-4)
+    report(training_step(model, optimizer, lambda: model(x, labels=y).loss), 10, versions=versions)
+
+
+def bert_forward():
+    """Logits alone, without a graph."""
+    model, x, _ = bert_model()
+    model.eval()
+
+    def forward():
+        with no_grad():
+            return model(x).logits
+
+    for _ in range(WARM_UP):
+        forward()
+    ms = median_ms(forward, 30)
+    print(json.dumps({"ms": ms, "rss_mb": peak_mb(), "versions": versions()}))
+
+
 def decode():
     """One token of SmolLM2's shape with the cache, after a prompt of 64."""
     result = decoding_step(rng)
@@ -142,6 +175,8 @@ def engine():
 
 if __name__ == "__main__":
     keep_freed_memory()
-    {"gpt": gpt, "lstm": lstm, "encoder": encoder, "decode": decode, "engine": engine}[
-        sys.argv[1]
-    ]()
+    workloads = {
+        "gpt": gpt, "lstm": lstm, "encoder": encoder, "bert": bert, "bert-forward": bert_forward,
+        "decode": decode, "engine": engine,
+    }  # fmt: skip
+    workloads[sys.argv[1]]()

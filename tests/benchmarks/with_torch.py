@@ -1,4 +1,4 @@
-"""One step of each workload with PyTorch eager:  python with_torch.py gpt|lstm|encoder|decode."""
+"""One step of each workload with PyTorch eager:  python with_torch.py WORKLOAD (see the end)."""
 
 import json
 import math
@@ -6,7 +6,7 @@ import sys
 
 import torch
 import torch.nn.functional as F
-from timing import median_ms, peak_mb, report
+from timing import WARM_UP, median_ms, peak_mb, report
 from torch import nn
 
 torch.manual_seed(0)
@@ -126,6 +126,46 @@ def encoder():
     report(training_step(model, optimizer, loss), 10, versions=VERSIONS)
 
 
+class Bert(nn.Module):
+    """Embeddings, six encoder layers after which a norm stands, pooled first token, two classes."""
+
+    def __init__(self):
+        super().__init__()
+        self.words, self.places = nn.Embedding(30522, 384), nn.Embedding(512, 384)
+        self.types, self.norm = nn.Embedding(2, 384), nn.LayerNorm(384, 1e-12)
+        layer = nn.TransformerEncoderLayer(
+            384, 12, 1536, dropout=0.0, activation="gelu", batch_first=True, layer_norm_eps=1e-12
+        )
+        self.encoder = nn.TransformerEncoder(layer, 6)
+        self.pooler, self.classifier = nn.Linear(384, 384), nn.Linear(384, 2)
+        for p in self.parameters():
+            if p.dim() == 2:
+                nn.init.normal_(p, std=0.02)
+
+    def forward(self, ids):
+        x = self.words(ids) + self.places(torch.arange(ids.shape[1]))
+        x = self.norm(x + self.types(torch.zeros_like(ids)))
+        return self.classifier(torch.tanh(self.pooler(self.encoder(x)[:, 0])))
+
+
+def bert():
+    model = Bert()
+    x, y = torch.randint(0, 30522, (8, 64)), torch.randint(0, 2, (8,))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
+    report(
+        training_step(model, optimizer, lambda: F.cross_entropy(model(x), y)), 10, versions=VERSIONS
+    )
+
+
+@torch.inference_mode()
+def bert_forward():
+    model, x = Bert().eval(), torch.randint(0, 30522, (8, 64))
+    for _ in range(WARM_UP):
+        model(x)
+    ms = median_ms(lambda: model(x), 30)
+    print(json.dumps({"ms": ms, "rss_mb": peak_mb(), "versions": VERSIONS}))
+
+
 class LlamaLayer(nn.Module):
     """SmolLM2's layer: width 576, 9 heads of queries, 3 of keys, 1536 inside."""
 
@@ -186,4 +226,8 @@ def decode():
 
 
 if __name__ == "__main__":
-    {"gpt": gpt, "lstm": lstm, "encoder": encoder, "decode": decode}[sys.argv[1]]()
+    workloads = {
+        "gpt": gpt, "lstm": lstm, "encoder": encoder, "bert": bert, "bert-forward": bert_forward,
+        "decode": decode,
+    }  # fmt: skip
+    workloads[sys.argv[1]]()

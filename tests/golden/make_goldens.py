@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from safetensors.numpy import save_file
+from torch.distributions import Normal, kl_divergence
 from torch.optim import lr_scheduler
 from transformers import GPT2Config, GPT2LMHeadModel
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
@@ -73,6 +74,7 @@ def operations():
     plain(out, rng)
     losses_and_norms(out, rng)
     recurrent(out, rng)
+    reparameterisations(out)
     return out
 
 
@@ -146,6 +148,35 @@ def recurrent(out, rng):
         h, *last = function(inputs["x"], start, flat, True, 1, 0.0, False, False, True)
         whole = torch.cat([h.reshape(B, -1), *(s[0] for s in last)], dim=1)
         record(out, name, inputs, whole, rng)
+
+
+def reparameterisations(out):
+    """Draws that can be learned, the KL term and weight normalization, on numbers of their own."""
+    rng = np.random.default_rng([SEED, 1])
+    mu, log_variance = draw(rng, 3, 5), draw(rng, 3, 5)
+    inputs = {"mu": mu, "log_variance": log_variance}
+    torch.manual_seed(SEED)
+    z = Normal(mu, (log_variance / 2).exp()).rsample()
+    noise = ((z - mu) / (log_variance / 2).exp()).detach()
+    record(out, "gaussian_sample", {**inputs, "noise": noise}, z, rng)
+    standard = Normal(torch.zeros_like(mu), torch.ones_like(mu))
+    kl = kl_divergence(Normal(mu, (log_variance / 2).exp()), standard)
+    record(out, "gaussian_kl", inputs, kl.sum(-1), rng)
+    logits = draw(rng, 3, 5)
+    for name, options in {
+        "gumbel_softmax": {"tau": 0.7},
+        "gumbel_softmax_axis0": {"tau": 1.7, "dim": 0},
+        "gumbel_softmax_hard": {"tau": 0.7, "hard": True},
+    }.items():
+        torch.manual_seed(SEED)
+        noise = -torch.empty_like(logits).exponential_().log()  # as gumbel_softmax draws it
+        torch.manual_seed(SEED)
+        y = F.gumbel_softmax(logits, **options)
+        record(out, name, {"logits": logits, "noise": noise.detach()}, y, rng)
+    v = draw(rng, 5, 7)
+    for name, dim, shape in (("weight_norm", 1, (1, 7)), ("weight_norm_rows", 0, (5, 1))):
+        g = draw(rng, *shape)
+        record(out, name, {"v": v, "g": g}, torch._weight_norm(v, g, dim), rng)
 
 
 def cross_entropies(out, rng):

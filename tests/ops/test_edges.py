@@ -8,7 +8,9 @@ import pytest
 from minillm import ops
 from minillm.gradcheck.cases import cases, operation_names
 
-EVERYWHERE = [n for n in operation_names() if n not in ("exp", "log", "sqrt", "power", "divide")]
+# not those whose domain has an edge, or that hold an exponential which is huge for huge inputs
+LIMITED = ("exp", "log", "sqrt", "power", "divide", "gaussian_sample", "gaussian_kl")
+EVERYWHERE = [n for n in operation_names() if n not in LIMITED]
 
 
 def results(case, change):

@@ -35,5 +35,5 @@ THEMES = (
     "attention",
     "recurrent",
 )
-for _file in (*THEMES, *(f"more_{theme}" for theme in THEMES)):
+for _file in (*THEMES, *(f"more_{theme}" for theme in THEMES), "finetuning", "reparameterisation"):
     importlib.import_module(f".{_file}", __name__)  # importing a file registers its mutants

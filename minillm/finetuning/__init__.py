@@ -1,0 +1,44 @@
+"""Fine-tuning: which parameters learn, and the ways to let few of them do."""
+
+from .adapters import add_adapters
+from .bitfit import bitfit
+from .freezing import (
+    GradualUnfreezing,
+    TrainableParameters,
+    freeze,
+    layerwise_groups,
+    trainable_parameters,
+    unfreeze,
+)
+from .lora import (
+    LoraConfig,
+    add_lora,
+    lora_state_dict,
+    merge_lora,
+    remove_lora,
+    set_adapter,
+    unmerge_lora,
+)
+from .peft_files import load_lora, save_lora
+from .prompt_tuning import PromptTuning
+
+__all__ = [
+    "GradualUnfreezing",
+    "LoraConfig",
+    "PromptTuning",
+    "TrainableParameters",
+    "add_adapters",
+    "add_lora",
+    "bitfit",
+    "freeze",
+    "layerwise_groups",
+    "load_lora",
+    "lora_state_dict",
+    "merge_lora",
+    "remove_lora",
+    "save_lora",
+    "set_adapter",
+    "trainable_parameters",
+    "unfreeze",
+    "unmerge_lora",
+]
