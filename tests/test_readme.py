@@ -30,6 +30,7 @@ def test_the_map_of_the_folders_is_complete():
             "py.typed",
             "version.py",
             "files.py",
+            "terminal.py",
         )
         if not hidden:
             assert path.name in README, f"{path.name} is not in the README's map"

@@ -65,7 +65,7 @@ def overview() -> str:
     'tasks'
     """
     width = 2 + max(map(len, TASKS)) + 2
-    lines = []
+    lines: list[str] = []
     for kind, heading in (("task", "tasks"), ("study", "studies: what a choice in training does")):
         lines += [heading] if not lines else ["", heading]
         for name in TASKS:

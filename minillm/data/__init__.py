@@ -17,6 +17,7 @@ from .datasets import (
     load_tiny_shakespeare,
     split_examples,
 )
+from .labelled_file import LabelledFile, read_labelled, stratified_split
 from .masking import MaskedTokens, TokenMasker
 from .pairs import (
     PretrainingBatches,
@@ -31,6 +32,7 @@ __all__ = [
     "AlignedWords",
     "DataLoader",
     "DownloadError",
+    "LabelledFile",
     "LabelledTexts",
     "LengthBatches",
     "MaskedTokens",
@@ -61,7 +63,9 @@ __all__ = [
     "pad",
     "pretraining_losses",
     "python_topics",
+    "read_labelled",
     "read_text",
     "split_examples",
     "split_text",
+    "stratified_split",
 ]

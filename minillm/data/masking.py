@@ -79,7 +79,7 @@ class TokenMasker:
             self._known[number] = True
             self._continues[number] = token.startswith(PREFIX) and token != PREFIX
         self._ordinary = self._known.copy()
-        self._ordinary[tokenizer.all_special_ids] = False
+        self._ordinary[list(tokenizer.all_special_ids)] = False
         self._replacements = np.flatnonzero(self._ordinary)
         if not self._replacements.size:
             raise ValueError("TokenMasker: the vocabulary holds nothing but special tokens")

@@ -52,7 +52,7 @@ def run(settings: TaskSettings) -> TaskResult:
     said, truth = tagger.tag(data.test), [story.roles[language] for story in data.test]
     return TaskResult(
         "semantic-roles",
-        f"a label for each word of {language} stories of the toy world",
+        f"a label for each word of {language.capitalize()} stories of the toy world",
         ["f1", "precision", "recall", "comp. f1", "parameters", "seconds"],
         rows,
         figures=figures,
