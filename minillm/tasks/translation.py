@@ -30,7 +30,7 @@ DATA = ("toy", "tatoeba")
 KIND = "task"
 RECIPE = Recipe(steps=1200, batch_size=64, lr=4e-3, layers=1, width=96, train=10000)
 TATOEBA = Recipe(
-    steps=1000, batch_size=64, lr=3e-3, width=96, dropout=0.1, train=20000, test=1000
+    steps=1000, batch_size=64, lr=2e-3, width=128, dropout=0.1, train=20000, test=1000
 )  # here pairs, not stories
 OTHER = {"english": "chinese", "chinese": "english"}
 SHORT = {"english": "en", "chinese": "zh"}
