@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from minillm import no_grad
 from minillm.data import StoryPair, ToyWorld
 from minillm.tasks import Recipe, TaskSettings, WordVocabulary
 from minillm.tasks.next_sentence import (
@@ -92,12 +93,31 @@ def test_a_batch_is_what_the_model_reads():
 def test_batches_repeat_and_the_model_never_sees_the_answer():
     recipe = Recipe().replaced(**SIZES)
     data = ToyData.of(recipe, TaskSettings(seed=2))
-    first, second = (PairReader(data, recipe, "english").batches.batch(4) for _ in range(2))
-    for name, array in first.items():
-        np.testing.assert_array_equal(array, second[name])
-    assert set(first) == {
-        "input_ids", "token_type_ids", "attention_mask", "labels", "next_sentence_label",
-    }  # fmt: skip
+    readers = [PairReader(data, recipe, "english") for _ in range(2)]
+    border = round(0.4 * recipe.steps)
+    read = {"input_ids", "token_type_ids", "attention_mask", "next_sentence_label"}
+    for number, names in ((border - 1, read), (border, read | {"labels"})):
+        first, second = (reader.batches.batch(number) for reader in readers)
+        assert set(first) == names
+        for name, array in first.items():
+            np.testing.assert_array_equal(array, second[name])
+
+
+def test_at_the_start_a_word_looks_for_its_own_like_in_the_other_sentence():
+    recipe = Recipe().replaced(**{**SIZES, "width": 64, "heads": 2})
+    data = ToyData.of(recipe, TaskSettings(seed=2))
+    model, words = (reader := PairReader(data, recipe, "english")).model.eval(), reader.words
+    one = words.encode(["Leo", "found", "a", "robot", "."])
+    other = words.encode(["the", "robot", "was", "lost", "."])
+    ids = np.array([[1, *one, 4, *other, 4]])
+    types = np.array([[0] * 7 + [1] * 6])
+    with no_grad():
+        looks = model(ids, token_type_ids=types, output_attentions=True).attentions[0]
+    looks = np.asarray(looks)[0].mean(axis=0)  # (T, T), the mean over the heads of the first layer
+    robot, there = 4, 8
+    assert ids[0, robot] == ids[0, there]
+    others = [k for k in range(13) if k not in (robot, there)]
+    assert looks[robot, there] > 2 * looks[robot, others].max()
 
 
 def test_said_follows_is_the_larger_logit_of_bert_s_label_0():
