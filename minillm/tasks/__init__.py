@@ -31,6 +31,8 @@ TASKS = (
     "optimizers",
     "learning-curve",
     "model-choice",
+    "transfer",
+    "efficient-tuning",
     "bias",
 )
 

@@ -106,7 +106,7 @@ def run_toy(settings: TaskSettings) -> TaskResult:
     found = models["BERT"](tests["test"].words)
     return TaskResult(
         "classification",
-        f"the plots of {language} stories of the toy world, {len(plots)} classes",
+        f"the plots of {language.capitalize()} stories of the toy world, {len(plots)} classes",
         ["accuracy", "macro f1", "comp. f1", "parameters", "seconds"],
         rows,
         figures=figures,

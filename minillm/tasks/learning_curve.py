@@ -55,7 +55,7 @@ def run(settings: TaskSettings) -> TaskResult:
                 scores[i, j, k] = [np.mean(predict(t.words) == t.labels) for t in tests]
     return TaskResult(
         "learning-curve",
-        f"sentiment of {language} stories, learned from few and from many",
+        f"sentiment of {language.capitalize()} stories, learned from few and from many",
         ["BERT", "spread", "comp. BERT", "naive Bayes", "comp. naive Bayes", "seconds"],
         rows_of(sizes, scores, seconds),
         figures=figures_of(sizes, scores),

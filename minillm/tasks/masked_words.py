@@ -49,7 +49,7 @@ def run(settings: TaskSettings) -> TaskResult:
     rows[0].values.update(parameters=trained.parameters, seconds=trained.seconds)
     return TaskResult(
         "masked-words",
-        f"one hidden word at a time, in {language} stories of the toy world",
+        f"one hidden word at a time, in {language.capitalize()} stories of the toy world",
         ["accuracy", "of best", "nats", "comp. accuracy", "parameters", "seconds"],
         rows,
         figures=figures,

@@ -23,7 +23,7 @@ from .toy_data import LANGUAGES, ToyData
 SUMMARY = "How to choose a model: cost against accuracy, from naive Bayes to a large BERT."
 DATA = ("toy",)
 KIND = "study"
-RECIPE = Recipe(steps=150, lr=2e-3, layers=2, width=64, train=2000)
+RECIPE = Recipe(steps=150, lr=1e-3, layers=2, width=64, train=2000)
 SIZES = {"small": 0.25, "medium": 1.0, "large": 2.0}  # width, as a multiple of the recipe's
 MARGIN = 0.01  # of accuracy, that a cheaper model may have less than the best
 
@@ -71,14 +71,15 @@ def run(settings: TaskSettings) -> TaskResult:
     chance = measure(lambda words: np.full(len(words), usual), sets)
     return TaskResult(
         "model-choice",
-        f"cost against accuracy, sentiment of {language} stories",
+        f"cost against accuracy, sentiment of {language.capitalize()} stories",
         ["validation", "test", "comp.", "parameters", "seconds"],
         [*(row_of(model) for model in tried), row_of(Tried("chance (majority)", "", 0, 0, chance))],
         figures=figures_of(tried),
         notes=[
             f"Accuracy on {recipe.test:,} stories each; {recipe.train:,} stories for training, "
             f"{recipe.steps:,} steps of {recipe.batch_size} for all networks. Naive Bayes counts each "
-            "word once for each class: these are its parameters.",
+            "word once for each class: these are its parameters. All networks share one learning "
+            "rate; one that stays at chance would need a smaller rate or more steps, a cost too.",
             f"The choice is {chosen.name}: the fewest parameters among the models whose accuracy on "
             "the validation stories is within a hundredth of the best. Seconds depend on the "
             "machine, so they do not decide.",

@@ -60,7 +60,7 @@ def run(settings: TaskSettings) -> TaskResult:
     rows[0].values.update(parameters=trained.parameters, seconds=trained.seconds)
     return TaskResult(
         "question-answering",
-        f"find the answer to a question in {language} stories of the toy world",
+        f"find the answer to a question in {language.capitalize()} stories of the toy world",
         ["exact match", "f1", "comp. exact match", "comp. f1", "parameters", "seconds"],
         rows,
         figures=figures,

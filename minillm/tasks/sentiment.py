@@ -79,7 +79,7 @@ def run_toy(settings: TaskSettings) -> TaskResult:
         figures[f"{row.name}, compositional accuracy"] = scores["compositional"]["accuracy"]
     return TaskResult(
         "sentiment",
-        f"positive or negative, {language} stories of the toy world",
+        f"positive or negative, {language.capitalize()} stories of the toy world",
         [*COLUMNS, "comp.", "parameters", "seconds"],
         rows,
         figures=figures,
