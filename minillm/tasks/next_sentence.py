@@ -17,6 +17,7 @@ things shorten this to some hundreds:
 
 import math
 from collections import Counter
+from typing import Any
 
 import numpy as np
 
@@ -223,7 +224,8 @@ class PairReader:
         bert = self.model.bert
         bert.embeddings.position_embeddings.weight.data *= POSITION_SCALE
         bert.embeddings.token_type_embeddings.weight.data *= TYPE_SCALE
-        for layer in bert.encoder.layer:
+        layers: Any = bert.encoder.layer
+        for layer in layers:
             attention = layer.attention.self
             attention.key.weight.data[...] = attention.query.weight.data
 
