@@ -380,16 +380,7 @@ def plot_methods(tuned: dict[str, Tuned], chance: float) -> Any:
     points = {
         name: ([each.size.trainable], [each.accuracy["test"]]) for name, each in tuned.items()
     }
-    figure = plot_curves(
+    return plot_curves(
         points, "What learns, and how well", "trainable parameters", "accuracy",
         lines={"chance": chance}, log_x=True, markers=True,
     )  # fmt: skip
-    axes = figure.axes[0]
-    axes.get_legend().remove()  # the names stand at the points
-    for name, ((x,), (y,)) in points.items():
-        left = x == max(each.size.trainable for each in tuned.values())
-        axes.annotate(
-            name, (x, y), xytext=(-6 if left else 6, -3), textcoords="offset points", fontsize=8,
-            ha="right" if left else "left",
-        )  # fmt: skip
-    return figure

@@ -26,7 +26,7 @@ from .words import MASK
 SUMMARY = "Masked words: a hidden word from both sides, beside the exact best (accuracy)."
 DATA = ("toy",)
 KIND = "task"
-RECIPE = Recipe(steps=3000, batch_size=32, lr=4e-3, width=64, train=20000, test=200)
+RECIPE = Recipe(steps=3000, batch_size=32, lr=3e-3, width=64, heads=2, train=20000, test=200)
 POSITIONS = 100  # more than the longest story has words
 
 Posterior = dict[str, float]  # word -> its probability at one place
