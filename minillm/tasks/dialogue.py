@@ -22,6 +22,7 @@ from ..data.toy_world.text import join
 from ..models import GPT2Config, GPT2LMHeadModel
 from ..training import exact_match, token_f1
 from ..viz import plot_bars
+from .language_models import SPREAD
 from .result import Example, Row, TaskResult, choose_examples
 from .settings import Recipe, TaskSettings, train
 from .toy_data import LANGUAGES, ToyData
@@ -30,7 +31,7 @@ from .words import BOS, EOS, PAD, SEP, WordVocabulary
 SUMMARY = "Dialogue: answers to questions about a story, one after another, by a decoder."
 DATA = ("toy",)
 KIND = "task"
-RECIPE = Recipe(steps=1200, batch_size=16, lr=4e-3, width=96, train=16000)
+RECIPE = Recipe(steps=1200, batch_size=16, width=96, train=16000)
 POSITIONS = 256  # more than the longest conversation has words
 MOST = 12  # words of an answer at most
 IGNORED = -100
@@ -127,6 +128,7 @@ class Talker:
             vocab_size=len(words),
             n_positions=POSITIONS,
             n_embd=recipe.width,
+            initializer_range=SPREAD,
             n_layer=recipe.layers,
             n_head=recipe.heads,
             embd_pdrop=recipe.dropout,
