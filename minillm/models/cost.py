@@ -500,11 +500,13 @@ def _recurrent(parts: _Parts, c: RecurrentConfig, B: int, T: int) -> int:
     parts.dropout(N * E, p)
     for layer in range(c.num_layers):
         width = E if layer == 0 else H * directions
-        # a layer above the first reads what the one below keeps, unless that was changed on the way
+        # a layer above the first reads what the one below keeps, unless that was changed on the way;
+        # an lstm has x_t above h_{t-1} in one block of its own, with T + 1 steps
         copies = layer == 0 or p > 0 or c.bidirectional
+        kept = N + B if c.cell == "lstm" else copies * N
         parts.add(
             "input to gates", parameters=directions * width * G * H,
-            flop=directions * 2 * N * width * G * H, floats=directions * copies * N * width,
+            flop=directions * 2 * N * width * G * H, floats=directions * kept * width,
         )  # fmt: skip
         parts.add(
             "state to gates", parameters=directions * (H + biases) * G * H,
