@@ -74,6 +74,7 @@ def lstm_forward(x, h0, c0, weight_x, weight_h, bias=None, *, lengths=None):
     weights = xp.concatenate([weight_x, weight_h]).T * halves  # (4H, C+H)
     gates = xp.empty((T, 4 * H, B), dtype=x.dtype)
     shift = None if bias is None else xp.repeat(bias[:, None] * halves, B, axis=1)  # (4H, B)
+    new = xp.empty((H, B), dtype=x.dtype)
     for t in range(T):
         gate = xp.matmul(weights, read[t], out=gates[t])  # (4H, B)
         if shift is not None:
@@ -84,7 +85,7 @@ def lstm_forward(x, h0, c0, weight_x, weight_h, bias=None, *, lengths=None):
             sigmoids += 0.5
         i, f, g, o = gate.reshape(4, H, B)
         xp.multiply(f, c[t], out=c[t + 1])
-        c[t + 1] += i * g
+        c[t + 1] += xp.multiply(i, g, out=new)
         xp.tanh(c[t + 1], out=h[t + 1])
         h[t + 1] *= o
         if ended is not None:
@@ -105,21 +106,23 @@ def lstm_backward(grad_out, saved):
         grad_h = grad_h * ~ended
     k, to_cell, forget = _factors(c, gates, ended)
     grad_a = xp.empty((T, 4, H, B), dtype=x.dtype)  # before the nonlinearities
+    rows = grad_a.reshape(T, 4 * H, B)  # the same numbers
+    p, from_h = (xp.empty((H, B), dtype=x.dtype) for _ in range(2))
     n = grad_out[1].T  # (H, B)  what step t+1 sends back to h_t ...
     q = xp.ascontiguousarray(grad_out[2].T).copy()  # (H, B)  ... and to c_t
     for t in reversed(range(T)):
         # forward:  h_t = o * tanh(c_t)                                        by (1)
-        p = grad_h[t] + n
-        q += p * to_cell[t]
+        xp.add(grad_h[t], n, out=p)
+        q += xp.multiply(p, to_cell[t], out=from_h)
         # forward:  c_t = f * c_{t-1} + i * g, and the gates                   by (2)
         xp.multiply(k[t, :3], q, out=grad_a[t, :3])
         xp.multiply(k[t, 3], p, out=grad_a[t, 3])
         # forward:  a_t = x_t @ weight_x + h_{t-1} @ weight_h + bias           by (3)
-        back = weight_h @ grad_a[t].reshape(4 * H, B)
+        back = weight_h @ rows[t]
         n = back if ended is None else back + n * ended[t]
         q *= forget[t]
     # weights are used at every step: one product over all T * B columns, (1) of recurrence.py
-    columns = grad_a.reshape(T, 4 * H, B).transpose(1, 0, 2).reshape(4 * H, T * B)
+    columns = rows.transpose(1, 0, 2).reshape(4 * H, T * B)
     all_x = x.transpose(1, 0, 2).reshape(C, T * B)
     all_h = h[:-1].transpose(1, 0, 2).reshape(H, T * B)
     grad_x = (columns.T @ weight_x.T).reshape(T, B, C).swapaxes(0, 1)  # (B, T, C)
