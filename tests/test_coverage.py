@@ -12,7 +12,9 @@ PAGES = {n: (ROOT / "docs" / n).read_text(encoding="utf-8") for n in ("coverage.
 PATHS = sorted({
     path for text in PAGES.values() for path in re.findall(r"`((?:minillm|tests|docs)/[\w./]*)`", text)
 })  # fmt: skip
-NAMED = sorted({name for text in PAGES.values() for name in re.findall(r"task ([a-z][a-z-]+)`", text)})
+NAMED = sorted({
+    name for text in PAGES.values() for name in re.findall(r"task ([a-z][a-z-]+)`", text)
+})
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -31,7 +33,9 @@ def test_every_task_is_named_and_every_article_has_rows():
         assert f"task {name}" in PAGES["coverage.md"], f"coverage.md does not name {name}"
         assert f"task {name}" in PAGES["tasks.md"], f"tasks.md does not name {name}"
     for article in ("000", "001", "002", "003", "004"):
-        rows = [line for line in PAGES["coverage.md"].splitlines() if line.startswith(f"| {article}")]
+        rows = [
+            line for line in PAGES["coverage.md"].splitlines() if line.startswith(f"| {article}")
+        ]
         assert len(rows) >= 2, article
 
 
