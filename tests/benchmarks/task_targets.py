@@ -20,6 +20,7 @@ TASK_RUNS = (
 )
 STUDIES = (
     ("overfitting",),
+    ("overfitting", "--data=uci"),
     ("long-texts",),
     ("optimizers",),
     ("learning-curve",),
