@@ -10,6 +10,7 @@ of a smaller model stands one of which less may learn, by LoRA.
 
 import dataclasses
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -60,24 +61,32 @@ def run(settings: TaskSettings) -> TaskResult:
     return {"toy": run_toy, "uci": run_uci}[settings.choice("data", *DATA)](settings)
 
 
+def compare(
+    recipes: dict[str, Recipe],
+    fit_with: Callable[[str, Recipe], tuple[Training, dict[str, float]]],
+) -> tuple[list[Row], dict[str, float], dict[str, Any]]:
+    """(rows, figures, curves of the loss on other texts), one training for each remedy."""
+    rows, figures, curves = [], {}, {}
+    for name, recipe in recipes.items():
+        trained, final = fit_with(name, recipe)
+        losses = trained.history.history["val_loss"]
+        curves[name] = (trained.history.history["step"], losses)
+        row = {**final, "gap": final["test"] - final["train"]}
+        figures.update({f"{name}, {key}": value for key, value in row.items()})
+        row |= {"best on the way": min(losses), "parameters": trained.parameters}
+        rows.append(Row(name, {**row, "seconds": trained.seconds}))
+    return rows, figures, curves
+
+
 def run_toy(settings: TaskSettings) -> TaskResult:
     """A GPT from scratch on a few stories."""
     recipe = settings.recipe(RECIPE)
     language = settings.choice("language", *LANGUAGES)
     data = ToyData.of(dataclasses.replace(recipe, train=MORE * recipe.train), settings)
-    rows, figures, curves = [], {}, {}
-    for name, changed in remedies(recipe).items():
-        trained, final = fit_one(name, changed, data, language, settings)
-        losses = trained.history.history["val_loss"]
-        curves[name] = (trained.history.history["step"], losses)
-        row = {
-            "train": final["train"],
-            "test": final["test"],
-            "gap": final["test"] - final["train"],
-        }
-        figures.update({f"{name}, {key}": value for key, value in row.items()})
-        row |= {"best on the way": min(losses), "parameters": trained.parameters}
-        rows.append(Row(name, {**row, "seconds": trained.seconds}))
+    rows, figures, curves = compare(
+        remedies(recipe),
+        lambda name, changed: fit_one(name, changed, data, language, settings),
+    )
     floor = data.world.floor(language)
     rows.append(Row("chance: ln V", {"test": float(np.log(len(data.vocabulary(language))))}))
     return TaskResult(
@@ -133,18 +142,15 @@ def run_uci(settings: TaskSettings) -> TaskResult:
     """MiniLM, fine-tuned on a few review sentences."""
     recipe = settings.recipe(UCI)
     reviews = Reviews(recipe, settings)
-    rows, figures, curves = [], {}, {}
-    for name, changed in remedies_of_fine_tuning(recipe).items():
-        trained, row = reviews.fine_tune(name, changed, settings)
-        curves[name] = (trained.history.history["step"], trained.history.history["val_loss"])
-        figures.update({f"{name}, {key}": value for key, value in row.items()})
-        row |= {"best on the way": min(curves[name][1]), "seconds": trained.seconds}
-        rows.append(Row(name, row))
+    rows, figures, curves = compare(
+        remedies_of_fine_tuning(recipe),
+        lambda name, changed: reviews.fine_tune(name, changed, settings),
+    )
     rows.append(Row("chance: ln 2", {"test": float(np.log(2)), "accuracy": 0.5}))
     return TaskResult(
         "overfitting",
         f"MiniLM, fine-tuned on {recipe.train} sentences of reviews",
-        ["train", "test", "gap", "accuracy", "best on the way", "seconds"],
+        ["train", "test", "gap", "accuracy", "best on the way", "parameters", "seconds"],
         rows,
         figures=figures,
         notes=[
@@ -238,7 +244,4 @@ class Reviews:
         )  # fmt: skip
         seen = evaluate(model, self.batches(self.train, self.few, 64, shuffle=False))["loss"]
         other = evaluate(model, test, metrics={"accuracy": accuracy})
-        return trained, {
-            "train": seen, "test": other["loss"], "gap": other["loss"] - seen,
-            "accuracy": other["accuracy"],
-        }  # fmt: skip
+        return trained, {"train": seen, "test": other["loss"], "accuracy": other["accuracy"]}
