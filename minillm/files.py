@@ -5,11 +5,15 @@ rename replaces the old file in one step or not at all.
 """
 
 import contextlib
+import errno
 import importlib
 import json
 import math
 import os
 import re
+import sys
+import warnings
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +51,74 @@ def atomic_write(path: "str | Path") -> Iterator[Path]:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+class FolderLock:
+    """A folder that one process writes to; the system lets go of it when the process ends, however.
+
+    Raises   FolderInUseError if another process holds it; OSError if the folder cannot be made
+    """
+
+    def __init__(self, folder: "str | Path") -> None:
+        path = Path(folder) / ".lock"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT)
+        try:
+            _lock(handle)
+            while not _is_still(path, handle):  # its last owner removed it after our opening
+                os.close(handle)
+                handle = os.open(path, os.O_RDWR | os.O_CREAT)
+                _lock(handle)
+        except OSError as error:
+            owner = os.read(handle, 32).decode("ascii", "replace").strip()
+            if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK):
+                os.close(handle)
+                raise FolderInUseError(
+                    f"{folder} is in use by another training (process {owner or 'unknown'}): wait "
+                    "for it, stop it, or choose another folder"
+                ) from None
+            warnings.warn(
+                f"{folder} cannot be locked ({error.strerror}): see to it that only one process "
+                "writes there",
+                stacklevel=3,
+            )
+        os.ftruncate(handle, 0)
+        os.write(handle, str(os.getpid()).encode("ascii"))
+        self.release = weakref.finalize(self, _unlock, path, handle)
+        self.release.atexit = False  # a forked child that ends must not free its parent's folder
+
+
+class FolderInUseError(OSError):
+    """Two processes would write to one folder."""
+
+
+def _lock(handle: int) -> None:
+    """Take the lock of an open file or raise at once."""
+    if sys.platform == "win32":
+        import msvcrt
+
+        os.lseek(handle, 1 << 20, os.SEEK_SET)  # behind the text, so that others can read it
+        msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        os.lseek(handle, 0, os.SEEK_SET)
+    else:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _is_still(path: Path, handle: int) -> bool:
+    """Is the open file the one that has this name now?"""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(handle))
+    except FileNotFoundError:
+        return False
+
+
+def _unlock(path: Path, handle: int) -> None:
+    """Remove the file of a lock and let go; Windows removes no open file, and it may stay."""
+    with contextlib.suppress(OSError):
+        path.unlink()
+    os.close(handle)
 
 
 def write_json(path: "str | Path", value: Any) -> None:

@@ -18,6 +18,7 @@ from ..autograd import Tensor, no_grad
 from ..backend import array_module, default_generator, host_number, to_numpy
 from ..data import DataLoader
 from ..debugging import debug
+from ..files import FolderLock
 from ..nn import evaluating
 from ..optim import clip_grad_norm_
 from .allocator import keep_freed_memory
@@ -80,7 +81,8 @@ def fit(
     Returns   the History.  Ctrl-C ends the training after the current step and says where it was
               saved; a second Ctrl-C ends it at once
     Raises    NonFiniteLossError if the loss or gradient is not finite, before it can spoil the
-              parameters; ValueError for arguments without meaning
+              parameters; FolderInUseError if another process trains into the checkpoint folder;
+              ValueError for arguments without meaning
 
     >>> from minillm import functional as F
     >>> from minillm.nn import Linear
@@ -105,7 +107,7 @@ def fit(
     stream = batches.starting_at(first * accumulate)
     bar = tqdm(total=total, initial=first, disable=not progress, unit="step", dynamic_ncols=True)
     model.train()
-    with bar, _CtrlC() as ctrl_c:
+    with saver, bar, _CtrlC() as ctrl_c:
         for step in range(first + 1, total + 1):
             started = time.perf_counter()
             optimizer.zero_grad()
@@ -374,10 +376,18 @@ class _Saver:
         batches: _Batches, early_stopping: EarlyStopping | None,
     ) -> None:  # fmt: skip
         self.folder = None if folder is None else Path(folder)
+        self.lock = None if folder is None else FolderLock(folder)
         self.model, self.optimizer, self.schedule = model, optimizer, schedule
         self.extra, self.batches = extra or {}, batches
         self.early_stopping = early_stopping
         self.saved_at: int | None = None  # the step that the folder holds
+
+    def __enter__(self) -> "_Saver":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.lock is not None:
+            self.lock.release()
 
     def resume(self, history: History) -> int:
         """Load the checkpoint if there is one; a broken one is an error, not a new start."""

@@ -2,6 +2,7 @@
 
 import errno
 import json
+import math
 import os
 import signal
 import subprocess
@@ -16,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 import minillm
+import minillm.files
 import minillm.functional as F
 from minillm import nn
 from minillm.models import GPT2Config, GPT2LMHeadModel
@@ -323,6 +325,39 @@ def test_a_failed_save_at_the_end_is_an_error_and_the_last_one_survives(tmp_path
     model = Line()
     assert load_checkpoint(tmp_path, model)["step"] == 3
     assert model.weight.data[0] == 0.25
+
+
+# ------------------------------------------------------------------- two processes, one folder
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
+def test_a_second_training_into_the_same_folder_is_refused_until_the_first_is_gone(tmp_path):
+    script = tmp_path / "training.py"
+    script.write_text(TRAINING, encoding="utf-8")
+    first = run_training(script, tmp_path / "a", tmp_path / "a.npz", pause=0.2)
+    assert first.stdout.readline().strip() == "1"
+    with pytest.raises(OSError, match=rf"in use by another training \(process {first.pid}\)"):
+        fit_line(checkpoint=tmp_path / "a")
+    first.kill()
+    first.wait()
+    first.stdout.close()
+    fit_line(checkpoint=tmp_path / "a")
+    assert load_checkpoint(tmp_path / "a", Line())["step"] == 4
+
+
+def test_a_folder_is_free_again_when_its_training_has_failed(tmp_path):
+    with pytest.raises(NonFiniteLossError):
+        fit_line(checkpoint=tmp_path, loss=lambda output, target: output.mean() * math.nan)
+    fit_line(checkpoint=tmp_path)
+
+
+def test_a_file_system_without_locks_is_a_warning(tmp_path, monkeypatch):
+    def no_locks(handle):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(minillm.files, "_lock", no_locks)
+    with pytest.warns(UserWarning, match="No locks available"):
+        fit_line(checkpoint=tmp_path)
 
 
 # --------------------------------------------------------------------- broken and foreign files
