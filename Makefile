@@ -1,6 +1,7 @@
 # Every target works first, alone, on a machine with Python >= 3.10, make and a package index.
 #   make demo     set up the core and watch a GPT learn          make test    set up all, run the tests
 #   make lint     style and types                                make bench   compare with PyTorch
+#   make lab      open the notebooks            make notebooks  build them again from their scripts
 #   make test-weights   download published weights into build/weights, test that they run
 PYTHON ?= python3
 VENV := .venv
@@ -8,10 +9,10 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
 ARGS ?=
 
-.PHONY: help demo test test-weights weights lint notebooks docs bench clean
+.PHONY: help demo test test-weights weights lint notebooks lab docs bench clean
 
 help:
-	@echo "make demo | test | test-weights | lint | bench | notebooks | docs | clean"
+	@echo "make demo | test | test-weights | lint | bench | notebooks | lab | docs | clean"
 
 demo: $(VENV)/core
 	@$(PY) -m minillm demo $(ARGS)
@@ -37,7 +38,13 @@ bench: $(VENV)/full
 	@$(PY) -c "import torch" 2>/dev/null || $(PIP) install -e '.[bench]'
 	$(PY) tests/benchmarks/run.py $(ARGS)
 
-notebooks docs:
+notebooks: $(VENV)/full
+	$(PY) notebooks/build.py $(ARGS)
+
+lab: $(VENV)/full
+	$(PY) -m jupyter lab notebooks $(ARGS)
+
+docs:
 	@echo "make $@: this part of the project has not landed yet" >&2; exit 1
 
 clean:

@@ -3,9 +3,11 @@
 from .estimators import plot_estimators
 from .figures import missing_glyphs_line, plot_attention, plot_history
 from .gradients import plot_gradient_errors
+from .style import book_style
 from .tasks import plot_bars, plot_confusion, plot_curves, plot_words
 
 __all__ = [
+    "book_style",
     "missing_glyphs_line",
     "plot_attention",
     "plot_bars",

@@ -1,0 +1,108 @@
+"""Notebooks and their scripts cannot drift, and every chapter runs."""
+
+import ast
+import importlib
+import inspect
+import json
+import re
+
+import nbformat
+import pytest
+
+from .book import CHAPTERS, NAMES, NOTEBOOKS, build, chapters, maps
+
+each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=NAMES)
+
+
+def notebook_of(chapter):
+    return nbformat.read(build.committed(chapter)[0], as_version=4)
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def test_the_book_has_chapters():
+    assert len(CHAPTERS) >= 1
+    names = {path.stem for path in NOTEBOOKS.glob("*.ipynb")}
+    assert names == set(NAMES), "notebooks without a script, or the other way round"
+
+
+@pytest.mark.parametrize("page", maps.PLACES, ids=lambda page: page.name)
+def test_tables_of_chapters_and_exercises_are_up_to_date(page):
+    expected = maps.page_with_map(page, CHAPTERS)
+    assert page.read_text(encoding="utf-8") == expected, "run: make notebooks"
+
+
+@each_chapter
+def test_the_notebook_has_the_cells_of_the_script(chapter):
+    path, answers = build.committed(chapter)
+    hint = "run: make notebooks"
+    assert build.is_current(path, chapters.chapter_notebook(chapter, checks=False)), hint
+    assert build.is_current(answers, chapters.solutions_notebook(chapter)), hint
+
+
+@each_chapter
+def test_the_notebook_was_executed_from_top_to_bottom(chapter):
+    for path in build.committed(chapter):
+        cells = code_cells(nbformat.read(path, as_version=4))
+        left_out = [c for c in cells if "skip-execution" in c.metadata.get("tags", [])]
+        counts = [c.execution_count for c in cells if c not in left_out]
+        assert counts == list(range(1, len(counts) + 1))
+        assert all(c.execution_count is None and not c.outputs for c in left_out)
+        for output in (output for cell in cells for output in cell.outputs):
+            assert output.output_type != "error"
+            assert output.get("name") != "stderr"
+
+
+@each_chapter
+def test_cells_of_the_library_are_the_library(chapter):
+    for cell in code_cells(notebook_of(chapter)):
+        if spec := cell.metadata.get("minillm", {}).get("library"):
+            module, _, names = spec.partition(":")
+            ours = importlib.import_module(module)
+            shown = {n.name: n for n in ast.parse(cell.source).body if hasattr(n, "name")}
+            for name in names.split(","):
+                thing = getattr(ours, name.strip())
+                if inspect.isfunction(thing) or inspect.isclass(thing):
+                    source = ast.parse(inspect.getsource(inspect.unwrap(thing))).body[0]
+                    assert ast.dump(shown[name.strip()]) == ast.dump(source)
+
+
+@each_chapter
+def test_the_chapter_is_complete(chapter):
+    text = "\n".join(cell.source for cell in chapter.cells if cell.cell_type == "markdown")
+    assert re.match(r"# \S+ · \S", text), "the title is '# NUMBER · Topic'"
+    for part in ("**You need:**", "**Time:**", "\n## References\n"):
+        assert part in text, f"{part} is missing"
+    assert text.count("\n## ") >= 3
+    for cell in chapter.cells:
+        keys = set(cell.metadata) - {"alt", "library", "tags", "exercise", "self_check", "wrong",
+                                     "minutes", "teaches", "catches"}  # fmt: skip
+        assert not keys, f"unknown keys {keys} at {cell.source[:60]!r}"
+
+
+@each_chapter
+def test_the_notebook_travels(chapter):
+    """No paths of one machine, no magics, no widgets that stall, no data that everybody lacks."""
+    for path in build.committed(chapter):
+        text = path.read_text(encoding="utf-8")
+        assert len(text) < 1_500_000
+        for word in ("/work/", "/tmp/", "/home/", "C:\\", "interact(", "Output("):
+            assert word not in text, f"{path.name} contains {word!r}"
+        for cell in json.loads(text)["cells"]:
+            if cell["cell_type"] == "code":
+                assert not re.search(r"^\s*[%!]", "".join(cell["source"]), re.MULTILINE)
+
+
+@each_chapter
+def test_links_between_chapters_lead_somewhere(chapter):
+    for cell in chapter.cells:
+        if cell.cell_type == "markdown":
+            for target in re.findall(r"\]\(([^)#:\s]+)(?:#[^)\s]*)?\)", cell.source):
+                assert (NOTEBOOKS / target).resolve().exists(), f"{target} does not exist"
+
+
+@each_chapter
+def test_the_chapter_runs_and_its_sentences_hold(chapter):
+    build.execute(chapters.chapter_notebook(chapter, checks=True, fast=True), timeout=120)
