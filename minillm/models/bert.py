@@ -23,6 +23,7 @@ from .. import ops
 from ..autograd import Tensor, unwrap
 from ..backend import beside, default_generator, to_numpy
 from ..nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList, Parameter
+from ..nn.arguments import require_multiple, require_sizes
 from .inputs import as_ids, key_mask
 from .output import ModelOutput
 from .pretrained import PretrainedMixin
@@ -69,15 +70,11 @@ class BertConfig:
     def __post_init__(self) -> None:
         sizes = ("vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads",
                  "intermediate_size", "max_position_embeddings", "type_vocab_size")  # fmt: skip
-        for name in sizes:
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"BertConfig: {name} must be an integer >= 1, got {value!r}")
-        if self.hidden_size % self.num_attention_heads:
-            raise ValueError(
-                f"BertConfig: hidden_size {self.hidden_size} must be a multiple of "
-                f"num_attention_heads {self.num_attention_heads}"
-            )
+        require_sizes("BertConfig", **{name: getattr(self, name) for name in sizes})
+        require_multiple(
+            "BertConfig", "hidden_size", self.hidden_size,
+            "num_attention_heads", self.num_attention_heads,
+        )  # fmt: skip
         for name, known in (
             ("hidden_act", tuple(ACTIVATIONS)),
             ("position_embedding_type", ("absolute",)),

@@ -22,6 +22,7 @@ from ..autograd import Tensor
 from ..backend import beside, default_generator
 from ..generation import GenerationMixin, KVCache
 from ..nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList
+from ..nn.arguments import require_multiple, require_sizes
 from .causal import CausalLM
 from .inputs import key_mask
 from .pretrained import PretrainedMixin
@@ -57,16 +58,9 @@ class GPT2Config:
     model_type: str = "gpt2"
 
     def __post_init__(self) -> None:
-        for name in ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head"):
-            value = getattr(self, name)
-            if not isinstance(value, int):
-                raise ValueError(f"GPT2Config: {name} must be an integer, got {value!r}")
-            if value < 1:
-                raise ValueError(f"GPT2Config: {name} must be at least 1, got {value}")
-        if self.n_embd % self.n_head:
-            raise ValueError(
-                f"GPT2Config: n_embd {self.n_embd} must be a multiple of n_head {self.n_head}"
-            )
+        sizes = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")
+        require_sizes("GPT2Config", **{name: getattr(self, name) for name in sizes})
+        require_multiple("GPT2Config", "n_embd", self.n_embd, "n_head", self.n_head)
         if self.activation_function not in GELUS:
             known = ", ".join(map(repr, GELUS))
             raise ValueError(

@@ -22,6 +22,7 @@ from ..autograd import Tensor
 from ..backend import beside, default_generator, to_numpy
 from ..generation import GenerationMixin, KVCache
 from ..nn import Embedding, Linear, Module, ModuleList, RMSNorm
+from ..nn.arguments import require_multiple, require_sizes
 from .causal import CausalLM
 from .inputs import key_mask
 from .pretrained import PretrainedMixin
@@ -68,10 +69,7 @@ class LlamaConfig:
             self.num_key_value_heads = self.num_attention_heads
         sizes = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
                  "num_attention_heads", "num_key_value_heads", "max_position_embeddings")  # fmt: skip
-        for name in sizes:
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"LlamaConfig: {name} must be an integer >= 1, got {value!r}")
+        require_sizes("LlamaConfig", **{name: getattr(self, name) for name in sizes})
         if self.head_dim is None:
             self.head_dim = self.hidden_size // self.num_attention_heads
             if self.hidden_size % self.num_attention_heads:
@@ -83,11 +81,10 @@ class LlamaConfig:
             raise ValueError(
                 f"LlamaConfig: head_dim {self.head_dim} must be even, because pairs are turned"
             )
-        if self.num_attention_heads % self.num_key_value_heads:
-            raise ValueError(
-                f"LlamaConfig: num_attention_heads {self.num_attention_heads} must be a multiple of "
-                f"num_key_value_heads {self.num_key_value_heads}"
-            )
+        require_multiple(
+            "LlamaConfig", "num_attention_heads", self.num_attention_heads,
+            "num_key_value_heads", self.num_key_value_heads,
+        )  # fmt: skip
         if self.hidden_act != "silu":
             raise ValueError(f"LlamaConfig: hidden_act must be 'silu', got {self.hidden_act!r}")
         self._read_rope()

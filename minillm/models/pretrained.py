@@ -98,7 +98,10 @@ class PretrainedMixin:
             config = cls._config_of(read_config(path), path / "config.json", changes)
             source, arrays = open_weights(path)
         build: Any = cls  # the model that mixes this in is built from its config
-        model = build(config, rng=_WithoutDrawing())
+        try:
+            model = build(config, rng=_WithoutDrawing())
+        except MemoryError as error:
+            raise ValueError(f"{source}: the model of its config is too large: {error}") from None
         try:
             new = fill(model, arrays)
         except ValueError as error:

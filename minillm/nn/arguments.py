@@ -17,6 +17,12 @@ def require_sizes(layer: str, **sizes: Any) -> None:
             raise ValueError(f"{layer}: {name} must be an integer of at least 1, got {size!r}")
 
 
+def is_row(index: Any, rows: int) -> bool:
+    """An integer that names one of the rows; a negative one counts from the end."""
+    whole = isinstance(index, (int, np.integer)) and not isinstance(index, bool)
+    return whole and -rows <= index < rows
+
+
 def require_multiple(layer: str, name: str, size: int, of_name: str, of: int) -> None:
     """One size is a multiple of another."""
     if size % of:

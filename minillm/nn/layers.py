@@ -8,7 +8,7 @@ import numpy as np
 from .. import functional as F
 from ..autograd import Tensor
 from ..backend import default_generator
-from .arguments import require_probability, require_sizes
+from .arguments import is_row, require_probability, require_sizes
 from .module import Module, Parameter
 
 
@@ -50,7 +50,7 @@ class Embedding(Module):
     """A table of vectors, looked up by id.
 
     Parameters   weight (num_embeddings, embedding_dim), standard normal; the row padding_idx is 0
-                 and stays 0
+                 and stays 0; a negative padding_idx counts from the end
     Shapes       ids (...) -> (..., embedding_dim)
 
     >>> Embedding(10, 4)(np.array([[1, 9]])).shape
@@ -67,6 +67,11 @@ class Embedding(Module):
         rng: np.random.Generator | None = None,
     ) -> None:
         require_sizes("Embedding", num_embeddings=num_embeddings, embedding_dim=embedding_dim)
+        if padding_idx is not None and not is_row(padding_idx, num_embeddings):
+            raise ValueError(
+                f"Embedding: padding_idx must be an integer within 0 … {num_embeddings - 1}, or None, "
+                f"got {padding_idx!r}"
+            )
         table = default_generator(rng).standard_normal((num_embeddings, embedding_dim))
         if padding_idx is not None:
             table[padding_idx] = 0

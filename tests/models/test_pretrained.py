@@ -138,7 +138,7 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
     ("changes", "message"),
     [
         ({"n_head": 4}, "n_embd 6 must be a multiple of n_head 4"),
-        ({"n_layer": 0}, "n_layer must be at least 1, got 0"),
+        ({"n_layer": 0}, "n_layer must be an integer of at least 1, got 0"),
         ({"activation_function": "relu6"}, "'relu6' must be one of 'gelu_new'"),
     ],
 )

@@ -134,3 +134,11 @@ def test_initial_values_have_the_documented_distribution():
     table = nn.Embedding(300, 200, padding_idx=4).weight.data
     assert abs(table.std() - 1) < 0.02
     assert (table[4] == 0).all()
+
+
+@pytest.mark.parametrize("row", [5, -6, 2.0, True, "0", [1]])
+def test_an_embedding_without_such_a_padding_row_is_refused(row):
+    with pytest.raises(
+        ValueError, match=r"padding_idx must be an integer within 0 … 4, or None, got"
+    ):
+        nn.Embedding(5, 3, padding_idx=row)
