@@ -25,17 +25,21 @@ Each row of p is a softmax, so by (1) of softmax.py
 Grouped heads (Ainslie et al. 2023, arXiv:2305.13245): H query heads share G key and value heads,
 H/G neighbours each.  The queries of a group are stacked as further rows of one matrix, (H/G * T, D),
 so that the sums over the group in grad_k and grad_v are part of the matrix product.
+
+Long sequences without dropout are computed block by block, by attention_blocks.py.
 Check: tests/ops/test_attention.py
 """
 
 import math
 
 from ..backend import array_module
+from . import attention_blocks
 from .checks import require_boolean, require_floating
 from .dropout import dropout_forward
 from .rows import row_max, row_sum
 
 NAME = "scaled_dot_product_attention"
+LONG = 1024 * 1024  # from so many scores in a head on, they are computed in blocks and not kept
 
 
 def scaled_dot_product_attention_forward(
@@ -46,7 +50,8 @@ def scaled_dot_product_attention_forward(
     Shapes   q (B, H, T, D); k (B, G, S, D); v (B, G, S, E) with G dividing H; visible broadcasts
              to (B, H, T, S), True = may attend -> out (B, H, T, E)
     Dtype    q, k, v floating and equal; visible boolean
-    Saves    q * scale, k, v, p (B, H, T, S), and with dropout its mask (B, H, T, S)
+    Saves    q * scale, k, v, p (B, H, T, S), and with dropout its mask (B, H, T, S); for long
+             sequences without dropout out and one number for each row instead of p
     Raises   ValueError that names the shapes if they do not fit; TypeError if dtypes differ or
              visible is not boolean
 
@@ -63,12 +68,17 @@ def scaled_dot_product_attention_forward(
              [3.]]]])
     """
     array_module(q, k, v)
-    q_scaled, p = _probabilities(NAME, q, k, visible, is_causal, scale)
+    _check(NAME, q, k, visible)
     require_floating(NAME, q=q, v=v)
     if v.ndim != 4 or v.shape[:3] != k.shape[:3]:
         raise ValueError(f"{NAME}: v {v.shape} must have the first three axes of k {k.shape}")
-    B, H, T, S = p.shape
-    G = k.shape[1]
+    (B, H, T, _), (G, S) = q.shape, k.shape[1:3]
+    if T * S >= LONG and not dropout_p:  # the same in another order, with less memory
+        scale = _scale_of(q, scale)
+        return attention_blocks.attention_in_blocks_forward(
+            q * scale, k, v, scale, visible, is_causal
+        )
+    q_scaled, p = _probabilities(q, k, visible, is_causal, scale)
     kept, (mask,) = dropout_forward(p, p=dropout_p, rng=rng)  # p itself where nothing is dropped
     out = kept.reshape(B, G, H // G * T, S) @ v  # (B, G, H/G * T, E)
     return out.reshape(B, H, T, v.shape[-1]), (q_scaled, k, v, p, _scale_of(q, scale), mask)
@@ -76,6 +86,8 @@ def scaled_dot_product_attention_forward(
 
 def scaled_dot_product_attention_backward(grad_out, saved):
     """Gradients w.r.t. (q, k, v), by (1), (2) and (3)."""
+    if isinstance(saved, attention_blocks.Saved):
+        return attention_blocks.attention_in_blocks_backward(grad_out, saved)
     q_scaled, k, v, p, scale, mask = saved
     B, H, T, S = p.shape
     G, D, E = k.shape[1], k.shape[-1], v.shape[-1]
@@ -113,7 +125,8 @@ def attention_probabilities(q, k, *, visible=None, is_causal=False, scale=None):
     array([[[[1. , 0. ],
              [0.5, 0.5]]]])
     """
-    return _probabilities("attention_probabilities", q, k, visible, is_causal, scale)[1]
+    _check("attention_probabilities", q, k, visible)
+    return _probabilities(q, k, visible, is_causal, scale)[1]
 
 
 def _scale_of(q, scale):
@@ -121,9 +134,9 @@ def _scale_of(q, scale):
     return 1 / math.sqrt(q.shape[-1]) if scale is None else float(scale)
 
 
-def _probabilities(operation, q, k, visible, is_causal, scale):
-    """(scale * q, p): the scores of the visible keys, turned into probabilities in place."""
-    xp = array_module(q, k, visible)
+def _check(operation, q, k, visible):
+    """Raise for queries, keys and masks that do not go together."""
+    array_module(q, k, visible)
     require_floating(operation, q=q, k=k)
     if q.ndim != 4 or k.ndim != 4 or q.shape[0] != k.shape[0] or q.shape[3] != k.shape[3]:
         raise ValueError(
@@ -136,10 +149,23 @@ def _probabilities(operation, q, k, visible, is_causal, scale):
             f"{operation}: q {q.shape} has {H} heads of width {D}, k {k.shape} has {G}: "
             "the heads of k must divide those of q, and the width be at least 1"
         )
+    if visible is not None:
+        require_boolean(operation, "visible", visible)
+        given, shape = (1,) * (4 - visible.ndim) + visible.shape, (B, H, T, S)
+        if len(given) != 4 or any(m not in (1, n) for m, n in zip(given, shape, strict=True)):
+            raise ValueError(
+                f"{operation}: visible {visible.shape} does not broadcast to (B, H, T, S) = {shape}"
+            )
+
+
+def _probabilities(q, k, visible, is_causal, scale):
+    """(scale * q, p): the scores of the visible keys, turned into probabilities in place."""
+    xp = array_module(q)
+    (B, H, T, D), (G, S) = q.shape, k.shape[1:3]
     q_scaled = q * _scale_of(q, scale)
     s = q_scaled.reshape(B, G, H // G * T, D) @ k.swapaxes(-1, -2)
     s = s.reshape(B, H, T, S)  # a view: s is fresh
-    hidden = _hidden(operation, xp, s.shape, visible, is_causal)
+    hidden = _hidden(xp, T, S, visible, is_causal)
     if hidden is not None:
         xp.copyto(s, -math.inf, where=hidden)
     if S == 0:
@@ -152,18 +178,9 @@ def _probabilities(operation, q, k, visible, is_causal, scale):
     return q_scaled, p
 
 
-def _hidden(operation, xp, shape, visible, is_causal):
-    """The keys no query may see: True = hidden, broadcasting to shape; None if all are visible."""
-    T, S = shape[-2:]
-    hidden = None
-    if visible is not None:
-        require_boolean(operation, "visible", visible)
-        given = (1,) * (4 - visible.ndim) + visible.shape
-        if len(given) != 4 or any(m not in (1, n) for m, n in zip(given, shape, strict=True)):
-            raise ValueError(
-                f"{operation}: visible {visible.shape} does not broadcast to (B, H, T, S) = {shape}"
-            )
-        hidden = ~visible
+def _hidden(xp, T, S, visible, is_causal):
+    """True where a query may not see a key, broadcasting to (B, H, T, S); None if it sees all."""
+    hidden = None if visible is None else ~visible
     if is_causal:
         future = ~xp.tri(T, S, S - T, dtype=bool)  # s > S - T + t
         hidden = future if hidden is None else hidden | future

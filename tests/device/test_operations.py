@@ -8,6 +8,8 @@ import pytest
 from minillm.backend import array_module, is_array, scatter_add, to_numpy
 from minillm.gradcheck.cases import cases, operation_names
 from minillm.ops import (
+    attention,
+    attention_blocks,
     cross_entropy_backward,
     cross_entropy_forward,
     embedding_backward,
@@ -87,6 +89,16 @@ def test_forward_and_backward_agree_with_the_host(dev, name, i, dtype):
     host = run(case, DTYPES[dtype], np.asarray)
     device = run(case, DTYPES[dtype], dev.put)
     assert_agree(dev, device, host)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("name", "i"), [case for case in CASES if case.values[0] == "scaled_dot_product_attention"]
+)
+def test_attention_in_blocks_agrees_with_the_host(dev, name, i, dtype, monkeypatch):
+    monkeypatch.setattr(attention, "LONG", 0)
+    monkeypatch.setattr(attention_blocks, "BLOCK", 2)
+    test_forward_and_backward_agree_with_the_host(dev, name, i, dtype)
 
 
 @pytest.mark.parametrize("padding_idx", [None, 1])

@@ -11,7 +11,8 @@ from minillm.tokenizers import BertTokenizer, GPT2Tokenizer
 PIECES = (
     "the", " fox", "\n", "\t", "  ", "\u00a0", "\u3000", "狐狸", "é", "e\u0301", "ß", "ﬁ", "İ",
     "\u200d", "👩‍👩‍👧", "🇩🇪", "\u202e", "\x00", "\x1b[31m", "\ufeff", "\ud7ff", "\uffff",
-    "<|endoftext|>", "[MASK]", "[CLS", "<s>", "0", "1e9", "'s", "''", "…", "—", "ا", "ก", "्", "\U0010ffff",
+    "<|endoftext|>", "[MASK]", "[CLS", "<s>", "0", "1e9", "'s", "''",
+    "…", "—", "ا", "ก", "्", "\U0010ffff",
 )  # fmt: skip
 
 
