@@ -175,7 +175,7 @@ def build(chapter: Chapter, *, rebuild: bool, keep_going: bool) -> str | None:
             lines.append(_times(notebook, execute(notebook)))
         except (CellExecutionError, ValueError) as error:
             if not keep_going:
-                raise SystemExit(f"{chapter.name}: {error}") from None
+                raise SystemExit(_plain(f"{chapter.name}: {error}")) from None
             lines.append(f"FAILED: {error}")
         without_checks(notebook)
         nbformat.write(notebook, path)
@@ -184,10 +184,15 @@ def build(chapter: Chapter, *, rebuild: bool, keep_going: bool) -> str | None:
         try:
             execute(solutions)
         except (CellExecutionError, ValueError) as error:
-            raise SystemExit(f"{chapter.name}, answers: {error}") from None
+            raise SystemExit(_plain(f"{chapter.name}, answers: {error}")) from None
         nbformat.write(solutions, answers)
         lines.append(f"{len(chapter.exercises)} answers")
     return f"{chapter.name}: " + ", ".join(lines) if lines else None
+
+
+def _plain(text: str) -> str:
+    """A traceback of Jupyter without its colours."""
+    return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
 def _times(notebook: Any, seconds: list[float]) -> str:

@@ -177,7 +177,7 @@ def library_source(spec: str) -> str:
     path = ROOT / (module.replace(".", "/") + ".py")
     text = path.read_text(encoding="utf-8")
     defined: dict[str, ast.stmt] = {}
-    imports: dict[str, str] = {}
+    imports: dict[str, tuple[str, str]] = {}
     for node in ast.parse(text).body:
         for name in _defined_names(node):
             defined[name] = node
@@ -186,12 +186,14 @@ def library_source(spec: str) -> str:
         raise ValueError(f"library={spec!r}: {path.name} does not define {', '.join(unknown)}")
     nodes = sorted({id(defined[n]): defined[n] for n in wanted}.values(), key=lambda n: n.lineno)
     used = {n.id for node in nodes for n in ast.walk(node) if isinstance(n, ast.Name)}
-    head = {imports[name] for name in used if name in imports}
-    head |= {f"from {module} import {n}" for n in used if n in defined and n not in wanted}
+    origins = {imports[name] for name in used if name in imports}
+    origins |= {(f"from {module} import ", name) for name in used & set(defined) - set(wanted)}
+    heads = sorted({start for start, _ in origins})
+    head = [h + ", ".join(sorted(name for start, name in origins if start == h)) for h in heads]
     lines = text.splitlines()
     bodies = ["\n".join(lines[_start(node) - 1 : node.end_lineno]) for node in nodes]
     comment = f"# {path.relative_to(ROOT).as_posix()}: change it, and see below what breaks"
-    return "\n".join([comment, *sorted(head), "", "\n\n\n".join(bodies)])
+    return "\n".join([comment, *head, "", "\n\n\n".join(bodies)])
 
 
 def _start(node: Any) -> int:
@@ -202,7 +204,7 @@ def _start(node: Any) -> int:
 def _defined_names(node: ast.stmt) -> list[str]:
     if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
         return [node.name]
-    if isinstance(node, ast.Assign):
+    if isinstance(node, (ast.Assign, ast.AnnAssign)):
         return [n.id for n in ast.walk(node) if isinstance(n, ast.Name) and _is_stored(n)]
     return []
 
@@ -211,15 +213,15 @@ def _is_stored(name: ast.Name) -> bool:
     return isinstance(name.ctx, ast.Store)
 
 
-def _import_lines(node: ast.stmt, module: str) -> dict[str, str]:
-    """The absolute import of each name that a statement imports."""
+def _import_lines(node: ast.stmt, module: str) -> dict[str, tuple[str, str]]:
+    """The absolute import of each name that a statement imports: ("from … import ", what)."""
     if isinstance(node, ast.Import):
-        return {a.asname or a.name: f"import {a.name}" + _as(a) for a in node.names}
+        return {a.asname or a.name: ("import ", a.name + _as(a)) for a in node.names}
     if not isinstance(node, ast.ImportFrom):
         return {}
     package = module.split(".")[: -node.level] if node.level else []
     origin = ".".join([*package, *([node.module] if node.module else [])])
-    return {a.asname or a.name: f"from {origin} import {a.name}" + _as(a) for a in node.names}
+    return {a.asname or a.name: (f"from {origin} import ", a.name + _as(a)) for a in node.names}
 
 
 def _as(alias: ast.alias) -> str:
