@@ -12,7 +12,7 @@ and 8.)  (1): at x = 0, where the slope jumps from 0 to 1, the subgradient 0 is 
 
 sigmoid is computed as (1 + tanh(x/2)) / 2, the same function (Abramowitz & Stegun 1964, 4.5.2 and
 4.5.3: tanh(x/2) = (1 - u) / (1 + u)) that cannot overflow, whatever x.
-Check: tests/ops/test_activations.py
+Check: tests/ops/test_activations.py    Notebook: notebooks/12_block.ipynb
 """
 
 from ..backend import array_module

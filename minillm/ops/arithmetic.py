@@ -14,7 +14,7 @@ held fixed (Rumelhart, Hinton & Williams 1986 use nothing else).  Where an opera
 its gradient is the sum over its uses: `unbroadcast`, result (1) of broadcasting.py.
 
 Python scalars are constants: they get no gradient (None) and never change a dtype.
-Check: tests/ops/test_arithmetic.py
+Check: tests/ops/test_arithmetic.py    Notebook: notebooks/01_arrays.ipynb
 """
 
 from ..backend import array_module

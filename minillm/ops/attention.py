@@ -27,7 +27,7 @@ H/G neighbours each.  The queries of a group are stacked as further rows of one 
 so that the sums over the group in grad_k and grad_v are part of the matrix product.
 
 Long sequences without dropout are computed block by block, by attention_blocks.py.
-Check: tests/ops/test_attention.py
+Check: tests/ops/test_attention.py    Notebook: notebooks/11_attention.ipynb
 """
 
 import math

@@ -24,7 +24,7 @@ grad_p_ts = grad_out_t . v_s, so sum_s p_ts grad_p_ts = grad_out_t . (sum_s p_ts
     delta_t = grad_out_t . out_t                                                          (4)
 
 and every block can go on at once: grad_s = p * (grad_p - delta), with (1) and (3) of attention.py.
-Check: tests/ops/test_attention_blocks.py
+Check: tests/ops/test_attention_blocks.py    Notebook: notebooks/11_attention.ipynb
 """
 
 import math

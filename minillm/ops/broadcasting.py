@@ -9,7 +9,7 @@ Backward.  a[i, 0] is used once for each j, and a gradient is the sum over all u
     grad_a[i, 0] = sum_j grad_a_big[i, j]        grad_b[j] = sum_i grad_b_big[i, j]      (1)
 
 so: sum over every axis that was repeated, keep axes of size 1, drop axes that were missing.
-Check: tests/ops/test_arithmetic.py
+Check: tests/ops/test_arithmetic.py    Notebook: notebooks/01_arrays.ipynb
 """
 
 from typing import Any

@@ -19,7 +19,7 @@ Backward.  d lse / d z_j = exp(z_j) / sum exp = p_j.  Differentiate (2), with W 
 
 Without weights and smoothing this is p_j - [j = y]: prediction minus truth.  So backward scales
 the probabilities and subtracts one number at the target; no one-hot matrix is ever built.
-Check: tests/ops/test_cross_entropy.py
+Check: tests/ops/test_cross_entropy.py    Notebook: notebooks/05_softmax_cross_entropy.ipynb
 """
 
 import warnings

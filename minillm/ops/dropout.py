@@ -13,7 +13,7 @@ Backward.  Given the mask, out is linear in x with the factor m_i / (1 - p):
 
 The mask is drawn on the host and carried to the device: the same seed drops the same numbers
 everywhere.
-Check: tests/ops/test_dropout.py
+Check: tests/ops/test_dropout.py    Notebook: notebooks/12_block.ipynb
 """
 
 import math

@@ -10,7 +10,7 @@ derivatives are written in terms of the output, which is kept anyway:
 
 (4): tanh = sinh / cosh, so tanh' = (cosh^2 - sinh^2) / cosh^2 = 1 - tanh^2.
 (Abramowitz & Stegun 1964, 4.2.5, 4.1.46, 4.5.73.)
-Check: tests/ops/test_elementwise.py
+Check: tests/ops/test_elementwise.py    Notebook: notebooks/03_autograd.ipynb
 """
 
 from ..backend import array_module

@@ -13,7 +13,7 @@ Backward.  A row of the table is used once for every n whose id names it, so it 
 
 = onehot(ids)^T @ grad_out.  Ids that repeat add up.  `grad_weight[ids] += grad_out` would keep
 only the last of them: NumPy reads all old values before it writes any new one.
-Check: tests/ops/test_embedding.py
+Check: tests/ops/test_embedding.py    Notebook: notebooks/06_embedding.ipynb
 """
 
 from ..backend import array_module, beside, scatter_add

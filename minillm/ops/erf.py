@@ -21,7 +21,7 @@ Backward.  By the fundamental theorem of calculus the derivative is the integran
 
     grad_x = grad_out * 2/sqrt(pi) * exp(-x^2)                                            (3)
 
-Check: tests/ops/test_erf.py
+Check: tests/ops/test_erf.py    Notebook: notebooks/12_block.ipynb
 """
 
 import math

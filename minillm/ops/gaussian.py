@@ -26,7 +26,7 @@ differentiated.  For (2), each row has one number kl, which reaches all of its f
 
     grad_mu = grad_out * mu       grad_log_variance = grad_out * (sigma^2 - 1) / 2        (4)
 
-Check: tests/ops/test_gaussian.py
+Check: tests/ops/test_gaussian.py    Notebook: notebooks/23_estimators.ipynb
 """
 
 from ..backend import array_module, default_generator

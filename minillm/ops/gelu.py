@@ -29,7 +29,7 @@ tests/golden/gelu_coefficients.py prints it again.
 
 Both forms work in blocks that stay in the cache, because some twenty passes over an array that
 does not fit cost mostly memory traffic.
-Check: tests/ops/test_gelu.py
+Check: tests/ops/test_gelu.py    Notebook: notebooks/12_block.ipynb
 """
 
 import math

@@ -16,7 +16,7 @@ Backward (backpropagation through time).  With p = grad_h_t + (what step t + 1 s
     back to h_{t-1}:   p * z + grad_v @ weight_h^T                                        (5)
 
 All factors but p depend on forward alone and are computed before the loop.
-Check: tests/ops/test_recurrent.py
+Check: tests/ops/test_recurrent.py    Notebook: notebooks/09_recurrent.ipynb
 """
 
 from ..backend import array_module

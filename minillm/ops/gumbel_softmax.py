@@ -21,7 +21,7 @@ derivative is 0 wherever there is one, and nothing could be learned.  So backwar
 been returned, and still gives (2).  **This is not the derivative of the hard forward, nor of anything
 else that was computed**: it is an estimate, and a biased one.  A gradient check can only hold it
 against the soft forward on the same noise, which is what `Case.estimates` in gradcheck/cases.py says.
-Check: tests/ops/test_gumbel_softmax.py
+Check: tests/ops/test_gumbel_softmax.py    Notebook: notebooks/23_estimators.ipynb
 """
 
 import math

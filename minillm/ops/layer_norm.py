@@ -22,7 +22,7 @@ shared by all rows, which add up:
 
     grad_gamma = sum over rows of grad_out * x_hat     grad_beta = sum over rows of grad_out   (2)
 
-Check: tests/ops/test_layer_norm.py
+Check: tests/ops/test_layer_norm.py    Notebook: notebooks/12_block.ipynb
 """
 
 from ..backend import array_module

@@ -13,7 +13,7 @@ broadcast over the rows, so its gradient is their sum:
 
 (Goodfellow, Bengio & Courville 2016, Deep Learning, algorithm 6.4.)  All leading axes are flattened
 to N rows first: one GEMM is faster than a stack of small ones, and in (2) it adds up the rows too.
-Check: tests/ops/test_linear.py
+Check: tests/ops/test_linear.py    Notebook: notebooks/02_gradients.ipynb
 """
 
 from ..backend import array_module

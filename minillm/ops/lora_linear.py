@@ -21,7 +21,7 @@ and grad_Q = P^T @ grad_M (results 1 and 2 of matmul.py).  With m the factors of
 
 (5) alone has the size of the weight, and costs as much as (4) with N I O products.  While the weight
 is frozen it is never formed; (1) to (3) cost 2 N R (I + O).
-Check: tests/ops/test_lora_linear.py
+Check: tests/ops/test_lora_linear.py    Notebook: notebooks/22_lora.ipynb
 """
 
 from ..backend import array_module

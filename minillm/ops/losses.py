@@ -16,7 +16,7 @@ Backward, with g the gradient that reaches each single loss (grad_out / n for a 
     (2):  grad_x = 2 g (x - t)                                                            (4)
 
 Targets are data: they get no gradient, as `gets_no_gradient` tells engine and checker.
-Check: tests/ops/test_losses.py
+Check: tests/ops/test_losses.py    Notebook: notebooks/05_softmax_cross_entropy.ipynb
 """
 
 from ..backend import array_module

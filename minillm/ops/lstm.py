@@ -32,7 +32,7 @@ Inside, arrays are laid out as (T, features, B).  Each gate of a step is then on
 a product with the batch as its last axis is one that BLAS divides among the cores: for B = 32, H = 128
 on two cores a step's product takes 24 microseconds instead of 42.  x_t stands above h_{t-1} in one
 block, so that one product with weight_x above weight_h does for both.
-Check: tests/ops/test_recurrent.py
+Check: tests/ops/test_recurrent.py    Notebook: notebooks/09_recurrent.ipynb
 """
 
 from ..backend import array_module

@@ -13,7 +13,7 @@ Backward.  a[i, k] enters every out[i, j] with the factor b[k, j], so
 other choice: (M, N) @ (N, K) is the only product of grad_out and b with the shape of a.  Leading
 axes broadcast, so their gradient is summed back, by (1) of broadcasting.py.  As in NumPy, a
 vector on the left is a row and a vector on the right a column, and that axis is dropped from out.
-Check: tests/ops/test_matmul.py
+Check: tests/ops/test_matmul.py    Notebook: notebooks/01_arrays.ipynb
 """
 
 from ..backend import array_module

@@ -16,7 +16,7 @@ Formula and backward.  The first T rows are added to every sequence of the batch
     out[b, t] = x[b, t] + table[t]
     grad_x = grad_out        grad_table[t] = sum over b of grad_out[b, t], 0 for t >= T   (2)
 
-Check: tests/ops/test_positional_encoding.py
+Check: tests/ops/test_positional_encoding.py    Notebook: notebooks/10_positions.ipynb
 """
 
 import numpy as np

@@ -15,7 +15,7 @@ section 3.4); the symmetric one is chosen:
 
     max:   grad_x_i = grad_out / k  where x_i = out,  else 0                              (3)
 
-Check: tests/ops/test_reductions.py
+Check: tests/ops/test_reductions.py    Notebook: notebooks/01_arrays.ipynb
 """
 
 from ..backend import array_module

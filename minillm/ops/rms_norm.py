@@ -16,7 +16,7 @@ mean(x^2) by 2 x_j / C, and r by -r^3 x_j / C, so
 
 The last term of (1) removes the part of g that would only rescale the row.  Compare (1) of
 layer_norm.py: the term mean(g) is gone, because a shift of the row is no longer ignored.
-Check: tests/ops/test_rms_norm.py
+Check: tests/ops/test_rms_norm.py    Notebook: notebooks/12_block.ipynb
 """
 
 from ..backend import array_module

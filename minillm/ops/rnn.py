@@ -13,7 +13,7 @@ output of step t, and an input of step t + 1.  With grad_h_t from above and n_t 
     n_{t-1}  = grad_a_t @ weight_h^T,     grad_h0 = n_0                                   (2)
 
 and the weights by (1) of recurrence.py.
-Check: tests/ops/test_recurrent.py
+Check: tests/ops/test_recurrent.py    Notebook: notebooks/09_recurrent.ipynb
 """
 
 from ..backend import array_module

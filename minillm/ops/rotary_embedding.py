@@ -15,7 +15,7 @@ Backward.  (1) is a rotation, an orthogonal map; its transpose is the rotation b
 
     grad_a = grad_a' cos + grad_b' sin       grad_b = grad_b' cos - grad_a' sin           (2)
 
-Check: tests/ops/test_rotary_embedding.py
+Check: tests/ops/test_rotary_embedding.py    Notebook: notebooks/10_positions.ipynb
 """
 
 import numpy as np

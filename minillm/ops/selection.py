@@ -11,7 +11,7 @@ Backward.  out is a copy of one of the two, so the gradient goes to that one alo
 
 Where a = b the maximum has no derivative; of the subgradients the symmetric one is chosen, as in (3)
 of reductions.py.  Broadcast operands collect the sum over their uses (broadcasting.py, result 1).
-Check: tests/ops/test_selection.py
+Check: tests/ops/test_selection.py    Notebook: notebooks/01_arrays.ipynb
 """
 
 from ..backend import array_module

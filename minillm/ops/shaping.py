@@ -8,7 +8,7 @@ Jacobian (Goodfellow, Bengio & Courville 2016, Deep Learning, eq. 6.46), which i
 
 which moves every number back to where it came from, and adds them up where one entry of x was
 taken several times (getitem with a repeated index).
-Check: tests/ops/test_shaping.py
+Check: tests/ops/test_shaping.py    Notebook: notebooks/01_arrays.ipynb
 """
 
 from numbers import Integral

@@ -18,7 +18,7 @@ of a row sum to zero.  For the logarithm, d log p_j / d x_i = [i = j] - p_i, hen
 
     grad_x_i = g_i - p_i * sum_j g_j                                                      (2)
 
-Check: tests/ops/test_softmax.py
+Check: tests/ops/test_softmax.py    Notebook: notebooks/05_softmax_cross_entropy.ipynb
 """
 
 from ..backend import array_module

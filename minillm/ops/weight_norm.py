@@ -20,7 +20,7 @@ of (3) later steps turn it less (section 2.1 of the paper).
 
 For the norm, v is divided by its largest entry first, so that no square overflows or vanishes.  A v
 of zeros has no direction: there u = 0 and w = 0, and (3) is used with ||v|| = 1.
-Check: tests/ops/test_weight_norm.py
+Check: tests/ops/test_weight_norm.py    Notebook: notebooks/23_estimators.ipynb
 """
 
 from ..backend import array_module

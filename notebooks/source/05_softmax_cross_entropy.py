@@ -4,7 +4,7 @@
 # **You need:** [chapter 2](02_gradients.ipynb) (gradients and how to check them); logarithms.
 # **Time:** 20 minutes of reading, 25 for the exercises.
 # **You will be able to** turn scores into probabilities without overflow, derive the loss that every
-# language model is trained with, and recognise the three classic mistakes in its backward pass.
+# language model is trained with, and recognise a classic mistake in its backward pass.
 
 # %% [markdown]
 # ## Why it matters
@@ -180,6 +180,48 @@ assert abs(gradient.sum()) < 1e-15
 assert p[3].round(2) == 0.11
 
 # %% [markdown]
+# ## Two relatives
+#
+# **Yes or no.** With two classes only the difference $z$ of the two logits counts, and softmax becomes the
+# **sigmoid（S 型函数）** $p = 1 / (1 + e^{-z})$. If the truth is $t$, 1 for yes and 0 for no, the loss is the **binary
+# cross-entropy（二元交叉熵）**:
+#
+# <a id="formula-binary-cross-entropy-with-logits"></a>
+# $$L = -t \log p - (1 - t) \log (1 - p) = \max(z, 0) - t z + \log\left(1 + e^{-\lvert z \rvert}\right) \tag{5}$$
+#
+# The second form is the first one with the same care as above: its exponent is never positive. Its gradient is prediction
+# minus truth once more:
+#
+# <a id="formula-binary-cross-entropy-with-logits-backward"></a>
+# $$\frac{\partial L}{\partial z} = p - t \tag{6}$$
+#
+# **A number.** Where the target is a number and not a class, the usual loss is the **mean squared error（均方误差）**, here for one
+# entry, and its gradient is prediction minus truth, doubled:
+#
+# <a id="formula-mean-squared-error"></a>
+# $$L = (x - t)^2, \qquad \frac{\partial L}{\partial x} = 2 (x - t) \tag{7}$$
+#
+# Why not use it for probabilities, too? Through the sigmoid its gradient is $2 (p - t)\, p (1 - p)$. A model that is
+# confidently wrong has $p (1 - p)$ near 0, so it hardly learns just when it should learn most:
+
+# %%
+z = np.array([-8.0])  # confidently "no"
+t = np.array([1.0])  # the truth is "yes"
+p, saved_sigmoid = ops.sigmoid_forward(z)
+_, saved = ops.binary_cross_entropy_with_logits_forward(z, t)
+by_cross_entropy = ops.binary_cross_entropy_with_logits_backward(np.array(1.0), saved)[0]
+_, saved = ops.mean_squared_error_forward(p, t)
+grad_p = ops.mean_squared_error_backward(np.array(1.0), saved)[0]
+(by_squared_error,) = ops.sigmoid_backward(grad_p, saved_sigmoid)
+print(f"p = {p[0]:.5f}: gradient of the cross-entropy {by_cross_entropy[0]:.4f}, "
+      f"of the squared error {by_squared_error[0]:.4f}")
+
+# %% tags=["check"]
+assert abs(by_cross_entropy - (p - t)) < 1e-12
+assert abs(by_squared_error - 2 * (p - t) * p * (1 - p)) < 1e-12
+assert by_cross_entropy[0] / by_squared_error[0] > 1000
+
+# %% [markdown]
 # ## An experiment: temperature
 #
 # Divide all logits by a **temperature（温度）** $\tau$ before softmax. What happens at 0.1, at 10? Change the list and run
@@ -346,5 +388,6 @@ def smooth_cross_entropy_backward(grad_out, saved):
 #
 # - J. S. Bridle (1990), *Probabilistic interpretation of feedforward classification network outputs*, Neurocomputing, eq. 11: softmax, here (1).
 # - I. Goodfellow, Y. Bengio, A. Courville (2016), *Deep Learning*, eq. 6.29-6.30: softmax and its log-likelihood, here (1) and (3).
+# - The same book, section 6.2.2.2: sigmoid and the binary log-likelihood, here (5).
 # - C. Szegedy et al. (2016), *Rethinking the Inception architecture*, arXiv:1512.00567, section 7: label smoothing.
 # - In the library: `minillm/ops/softmax.py`, `minillm/ops/cross_entropy.py`; `python -m minillm gradcheck softmax`.

@@ -409,7 +409,7 @@ except RuntimeError as error:
 # input gets no gradient and never comes back: a **dead unit（死亡单元）**. It happens after a step that was too large.
 # Look at the hidden values themselves, not only at gradients:
 
-# %% alt="Two histograms of hidden values before relu. In the healthy model about half lie above zero. In the other one all but very few lie below zero."
+# %% alt="Two histograms of hidden values before relu. In the healthy model about half lie above zero. In the other one nearly all lie below zero."
 def hidden_values(model, x):
     """What goes into the relu of the first block: (B, T, F)."""
     block = model.blocks[0]
@@ -420,7 +420,7 @@ def hidden_values(model, x):
 
 minillm.manual_seed(0)
 alive, dying = TinyGPT(), TinyGPT()
-dying.blocks[0].feed_forward.linear1.bias.data -= 2.5  # what a step that was too large may do
+dying.blocks[0].feed_forward.linear1.bias.data -= 1.6  # what a step that was too large may do
 fig, panels = plt.subplots(1, 2, figsize=(7.2, 2.6), sharex=True, sharey=True)
 for axes, (name, model) in zip(panels, {"healthy": alive, "dying": dying}.items(), strict=True):
     values = hidden_values(model, x)

@@ -106,3 +106,17 @@ def test_links_between_chapters_lead_somewhere(chapter):
 @each_chapter
 def test_the_chapter_runs_and_its_sentences_hold(chapter):
     build.execute(chapters.chapter_notebook(chapter, checks=True, fast=True), timeout=120)
+
+
+OPERATIONS = sorted((NOTEBOOKS.parent / "minillm" / "ops").glob("*.py"))
+
+
+@pytest.mark.parametrize("path", OPERATIONS, ids=lambda path: path.stem)
+def test_an_operation_names_the_chapter_that_explains_it(path):
+    text = path.read_text(encoding="utf-8")
+    names = re.findall(r"^def ([a-z]\w*)_forward\(", text, re.MULTILINE)
+    if not names:
+        return  # what operations share
+    [chapter] = re.findall(r"\bNotebook: notebooks/(\w+)\.ipynb", text)
+    page = (NOTEBOOKS / "source" / f"{chapter}.py").read_text(encoding="utf-8")
+    assert any(re.search(rf"\b{name}\b|\b{name}_forward\b", page) for name in names), names

@@ -39,3 +39,39 @@ def cross_entropy_backward():
     saved = ops.cross_entropy_forward(x[None], np.array([y]))[1]
     literal = [p[i] - (i == y) for i in range(V)]
     return literal, ops.cross_entropy_backward(np.array(1.0), saved)[0][0]
+
+
+z, t = (-1.3, 0.8, 2.1), (1.0, 0.0, 1.0)
+p_yes = [1 / (1 + math.exp(-v)) for v in z]
+
+
+@formula(
+    "binary-cross-entropy-with-logits",
+    r"L = -t \log p - (1 - t) \log (1 - p) = \max(z, 0) - t z"
+    r" + \log\left(1 + e^{-\lvert z \rvert}\right)",
+)
+def binary_cross_entropy():
+    by_p = [-b * math.log(a) - (1 - b) * math.log(1 - a) for a, b in zip(p_yes, t, strict=True)]
+    by_z = [max(a, 0) - b * a + math.log(1 + math.exp(-abs(a))) for a, b in zip(z, t, strict=True)]
+    ours = ops.binary_cross_entropy_with_logits_forward(np.array(z), np.array(t), reduction="none")
+    return [by_p, by_z], [ours[0], ours[0]]
+
+
+@formula("binary-cross-entropy-with-logits-backward", r"\frac{\partial L}{\partial z} = p - t")
+def binary_cross_entropy_backward():
+    saved = ops.binary_cross_entropy_with_logits_forward(
+        np.array(z), np.array(t), reduction="none"
+    )[1]
+    literal = [a - b for a, b in zip(p_yes, t, strict=True)]
+    return literal, ops.binary_cross_entropy_with_logits_backward(np.ones(3), saved)[0]
+
+
+@formula(
+    "mean-squared-error",
+    r"L = (x - t)^2, \qquad \frac{\partial L}{\partial x} = 2 (x - t)",
+)
+def mean_squared_error():
+    out, saved = ops.mean_squared_error_forward(np.array(z), np.array(t), reduction="none")
+    grad = ops.mean_squared_error_backward(np.ones(3), saved)[0]
+    literal = [[(a - b) ** 2, 2 * (a - b)] for a, b in zip(z, t, strict=True)]
+    return literal, np.stack([out, grad], axis=1)
