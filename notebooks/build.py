@@ -11,6 +11,7 @@ not true stops the build.
 """
 
 import argparse
+import base64
 import os
 import re
 import sys
@@ -27,6 +28,7 @@ from tqdm import tqdm
 from chapters import (
     HERE,
     METADATA,
+    ROOT,
     Chapter,
     chapter_notebook,
     chapter_paths,
@@ -39,6 +41,7 @@ from maps import PLACES, page_with_map
 CELL_LIMIT = 10  # seconds that a cell may take on two old cores, and a chapter:
 CHAPTER_LIMIT = 90
 IMAGE_LIMIT = 300_000  # bytes
+IMAGES = ROOT / "docs" / "images"
 PROGRESS_BAR = re.compile(r"\d+%\|.*\||\d+it \[|\d+/\d+ \[")
 PREAMBLE = (HERE / "preamble.py").read_text(encoding="utf-8")
 
@@ -179,6 +182,9 @@ def build(chapter: Chapter, *, rebuild: bool, keep_going: bool) -> str | None:
             lines.append(f"FAILED: {error}")
         without_checks(notebook)
         nbformat.write(notebook, path)
+        for name, image in named_pictures(notebook).items():
+            IMAGES.mkdir(exist_ok=True)
+            (IMAGES / f"{name}.png").write_bytes(image)
     solutions = solutions_notebook(chapter)
     if chapter.exercises and (rebuild or not is_current(answers, solutions)):
         try:
@@ -193,6 +199,18 @@ def build(chapter: Chapter, *, rebuild: bool, keep_going: bool) -> str | None:
 def _plain(text: str) -> str:
     """A traceback of Jupyter without its colours."""
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
+
+
+def named_pictures(notebook: Any) -> dict[str, bytes]:
+    """PNG files of the cells that name their picture."""
+    found = {}
+    for cell in notebook.cells:
+        if name := cell.metadata.get("minillm", {}).get("picture"):
+            [image] = [
+                o.data["image/png"] for o in cell.outputs if "image/png" in o.get("data", {})
+            ]
+            found[name] = base64.b64decode(image)
+    return found
 
 
 def _times(notebook: Any, seconds: list[float]) -> str:

@@ -6,6 +6,7 @@ A chapter is written once, in `source/NN_topic.py`, in jupytext's percent format
     tags=["check"]          asserts behind the sentences of the page: run, then left out of it
     library="module:names"  the body is inserted here, as it stands in the library
     alt="…"                 what the picture of this cell shows, for readers who do not see it
+    picture="name"          and it is also written to docs/images/name.png, for the README
     exercise="name"         a text (with minutes=, teaches=, catches=), or the code with the answer
                             between "# BEGIN SOLUTION" and "# END SOLUTION"
     self_check="name"       what the answer must pass
@@ -148,7 +149,8 @@ def chapter_notebook(chapter: Chapter, *, checks: bool, fast: bool = False) -> A
             cells.append(_exercise_cell(cell.source, chapter, name, grade=True))
         else:
             source = _speed(cell.source, fast)
-            cells.append(_code(source, tags=meta.get("tags", []), alt=meta.get("alt")))
+            options = {"alt": meta.get("alt"), "picture": meta.get("picture")}
+            cells.append(_code(source, tags=meta.get("tags", []), **options))
     return _notebook(cells)
 
 
@@ -244,14 +246,13 @@ def _first_cell() -> Any:
     return new_code_cell(FIRST_CELL, metadata=folded)
 
 
-def _code(
-    source: str, *, tags: Any = (), alt: str | None = None, library: str | None = None
-) -> Any:
+def _code(source: str, *, tags: Any = (), alt: str | None = None, **ours: str | None) -> Any:
+    """A code cell; `ours` are library and picture, for the tools of this folder."""
     metadata: dict[str, Any] = {"tags": list(tags)} if tags else {}
     if alt:
         metadata["mystnb"] = {"image": {"alt": alt}}
-    if library:
-        metadata["minillm"] = {"library": library}
+    if given := {key: value for key, value in ours.items() if value}:
+        metadata["minillm"] = given
     return new_code_cell(source, metadata=metadata)
 
 

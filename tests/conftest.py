@@ -1,10 +1,14 @@
 """Shared by all tests: reproducible randomness, and a fresh library generator for each test."""
 
+import os
+
 import hypothesis
 import numpy as np
 import pytest
 
 import minillm
+
+os.environ.pop("MINILLM_LANG", None)  # the tests read the checker's English sentences
 
 hypothesis.settings.register_profile(
     "minillm", deadline=None, derandomize=True, max_examples=30, print_blob=False

@@ -43,7 +43,7 @@ def names_of(english):
 def plain(text):
     """One spelling: small letters, no hyphens and no marks, -ize for -ise, one space."""
     text = re.sub(r"\]\([^)]*\)|\s\([^()]*\)\W*$", "", text)  # links, an abbreviation at the end
-    text = re.sub(r"[*_`\"“”\[\]\\]", "", text).replace("-", " ").replace("–", " ").lower()
+    text = re.sub(r"[*_`$()\"“”\[\]\\]", "", text).replace("-", " ").replace("–", " ").lower()
     text = re.sub(r"is(e|ed|es|er|ers|ing|ation|ations)\b", r"iz\1", text)
     return " ".join(text.split())
 
@@ -127,6 +127,7 @@ def test_every_pair_of_a_page_agrees_with_the_glossary(path):
         ("perplexity（迷惑度）", "perplexity is 困惑度 in the glossary, not 迷惑度"),
         ("a quokka（短尾矮袋鼠）", "a quokka（短尾矮袋鼠） is not in the glossary"),
         ("cross-entropy（熵）", "cross-entropy is 交叉熵 in the glossary, not 熵"),
+        ("(**$L_2$ regularization（L2 正则化）**)", ""),
         ("low-rank adaptation (LoRA)（低秩适配）", ""),
         ("早停（early stopping）", ""),
         ("停早（early stopping）", "early stopping is 早停 / 提前停止 in the glossary, not 停早"),

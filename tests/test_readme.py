@@ -5,22 +5,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.pages import python_blocks, run_page
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-OUTPUTS = re.findall(r"```text\n(.*?)```", README, re.DOTALL)
+BLOCKS = python_blocks(README)
 
 
-def test_python_in_the_readme_runs_and_prints_what_it_shows(capsys):
-    namespace = {}
-    exec(BLOCKS[0], namespace)
-    assert capsys.readouterr().out.strip() == OUTPUTS[0].strip()
-    for block in BLOCKS[1:]:
-        exec(block, namespace)
+def test_python_in_the_readme_runs_and_prints_what_it_shows(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert BLOCKS[0].expected, "the first block shows what the checker says"
+    run_page(ROOT / "README.md", capsys)
 
 
 def test_the_model_of_the_readme_learns_its_line(capsys):
-    exec(BLOCKS[1], {})
+    exec(BLOCKS[1].code, {})
     assert capsys.readouterr().out.strip() in "to be or not to be, that is the question. " * 2
 
 

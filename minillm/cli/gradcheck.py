@@ -15,8 +15,10 @@ from ..classroom.report import file_report
 from ..classroom.submissions import find_submissions, is_submission
 from ..classroom.tables import choose_columns, to_csv, to_html, to_json, to_text
 from ..gradcheck.cases import cases, operation_names
+from ..gradcheck.language import say
 from ..gradcheck.report import error_in_words
 from ..gradcheck.suite import check_operations
+from ..terminal import columns_of, pad
 
 SUMMARY = (
     "Check the backward pass of every operation, of those named, of the functions in a "
@@ -131,24 +133,32 @@ def run_operations(names: list[str], seed: int) -> int:
     for name in names:
         cases(name)  # raises for an unknown name before anything is checked
     started, failed, small, count = time.perf_counter(), 0, 0, 0
-    print(f"{'operation':30} {'cases':>5}  {'worst error':>11}  verdict")
+    print(_line(say("operation"), say("cases"), say("worst error"), say("verdict")))
     for result in check_operations(names or None, seed):
         count += 1
         small += result.relative_error < 1e-8
-        verdict = error_in_words(result.relative_error) if result.passed else "FAILED"
-        print(
-            f"{result.operation:30} {len(result.reports):5}  {result.relative_error:11.1e}  {verdict}"
-        )
+        verdict = error_in_words(result.relative_error) if result.passed else say("FAILED")
+        error = f"{result.relative_error:.1e}"
+        print(_line(result.operation, str(len(result.reports)), error, verdict))
         if not result.passed:
             failed += 1
             for report in result.reports:
                 if not report.passed:
                     print(f"\n{report}\n")
     seconds = time.perf_counter() - started
-    print(f"{count} operations in {seconds:.1f} s: {count - failed} right, {small} below 1e-8")
+    print(say(
+        "{count} operations in {seconds:.1f} s: {right} right, {small} below 1e-8",
+        count=count, seconds=seconds, right=count - failed, small=small,
+    ))  # fmt: skip
     if failed:
-        print(f"{failed} FAILED", file=sys.stderr)
+        print(say("{count} FAILED", count=failed), file=sys.stderr)
     return 1 if failed else 0
+
+
+def _line(operation: str, cases: str, error: str, verdict: str) -> str:
+    """A line of the table; numbers stand at the right of their columns."""
+    numbers = [" " * (width - columns_of(text)) + text for text, width in ((cases, 5), (error, 11))]
+    return f"{pad(operation, 30)} {numbers[0]}  {numbers[1]}  {verdict}"
 
 
 # ----------------------------------------------------------------------------------------- students

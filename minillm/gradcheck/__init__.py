@@ -9,6 +9,8 @@
 >>> report = check_gradients(square_forward, square_backward, np.array([1.0, 2.0, 3.0]))
 >>> report.findings[0].message
 'the gradient of x is 0.5 times what it should be, everywhere: a constant 2 is missing'
+
+With the environment variable MINILLM_LANG=zh all verdicts are in Chinese (language.py).
 """
 
 from .check import check_gradients

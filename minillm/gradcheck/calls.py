@@ -18,6 +18,7 @@ from .. import debugging
 from ..autograd import Tensor
 from ..backend import is_array, to_numpy
 from ..ops.checks import is_floating
+from .language import say
 
 SAME = 1e-10  # differences below this part of the largest entry are rounding
 
@@ -70,12 +71,19 @@ class Recording:
 
     def where(self, call: Call) -> str:
         """Such as "layer_norm in blocks.1.ln_2, call 37 of 52"."""
-        return f"{call.op.name} in {self.caller(call)}, call {call.number} of {len(self.calls)}"
+        return say("{name} in {caller}, call {number} of {all}", **self._place(call))
 
     def describe(self, call: Call) -> str:
         """Such as "operation 'layer_norm' called by blocks.1.ln_2 (call 37 of 52)"."""
-        place = f"(call {call.number} of {len(self.calls)})"
-        return f"operation {call.op.name!r} called by {self.caller(call)} {place}"
+        return say(
+            "operation {name!r} called by {caller} (call {number} of {all})", **self._place(call)
+        )
+
+    def _place(self, call: Call) -> dict[str, Any]:
+        return {
+            "name": call.op.name, "caller": self.caller(call), "number": call.number,
+            "all": len(self.calls),
+        }  # fmt: skip
 
     def edges(self) -> set[Any]:
         """(node, output number) of everything through which a gradient reaches a parameter."""
@@ -124,16 +132,28 @@ def first_difference(one: Recording, two: Recording) -> str:
     """Where two runs that should be equal differ first, in words."""
     for a, b in zip(one.calls, two.calls, strict=False):
         if a.op is not b.op:
-            return f"call {a.number} is {a.op.name!r} the first time and {b.op.name!r} the second"
+            return say(
+                "call {number} is {one!r} the first time and {two!r} the second",
+                number=a.number, one=a.op.name, two=b.op.name,
+            )  # fmt: skip
         for i, (x, y) in enumerate(zip(a.inputs, b.inputs, strict=False)):
             if differs(x, y):
-                return f"the first difference is the input {a.op.argument(i)} of {one.describe(a)}"
+                return say(
+                    "the first difference is the input {name} of {call}",
+                    name=a.op.argument(i), call=one.describe(a),
+                )  # fmt: skip
         for name in a.options:
             if differs(a.options[name], b.options.get(name)):
-                return f"the first difference is the option {name} of {one.describe(a)}"
+                return say(
+                    "the first difference is the option {name} of {call}",
+                    name=name, call=one.describe(a),
+                )  # fmt: skip
         if any(map(differs, a.outputs, b.outputs)):
-            return f"the first difference is the output of {one.describe(a)}, with equal inputs"
-    return "no operation of the library makes the difference: it comes from outside of them"
+            return say(
+                "the first difference is the output of {call}, with equal inputs",
+                call=one.describe(a),
+            )
+    return say("no operation of the library makes the difference: it comes from outside of them")
 
 
 @dataclass
@@ -164,7 +184,9 @@ def lost_value(
             return LostValue(a, a.op.argument(i), _origin(x, a, before, parameters))
         for name, value in a.options.items():
             if not is_integer(value) and differs(value, b.options.get(name)):
-                return LostValue(a, name, "options get no gradient: make it an input of forward")
+                return LostValue(
+                    a, name, say("options get no gradient: make it an input of forward")
+                )
     for number, (one, two) in enumerate(zip(before.outs, after.outs, strict=False)):
         if not one.requires_grad and differs(one.data, two.data):
             return LostValue(None, str(number), _origin(one.data, None, before, parameters))
@@ -191,14 +213,17 @@ def _origin(
     if is_array(value):
         for name, p in parameters:
             if np.may_share_memory(value, p.data):
-                return f"it is the array of the parameter {name}: use the parameter, not its .data"
+                return say(
+                    "it is the array of the parameter {name}: use the parameter, not its .data",
+                    name=name,
+                )
         for call in recording.calls[: taker.number - 1 if taker else None]:
             if any(np.may_share_memory(value, out) for out in call.outputs):
-                return (
-                    f"it is the output of {recording.describe(call)}, cut off by .detach(), "
-                    ".data, .numpy() or no_grad()"
+                return say(
+                    "it is the output of {call}, cut off by .detach(), .data, .numpy() or no_grad()",
+                    call=recording.describe(call),
                 )
-    return (
+    return say(
         "it was computed outside of the graph: with NumPy on .data, by .item() or float(), or it "
         "is a constant that .detach() or no_grad() made"
     )

@@ -35,6 +35,7 @@ from .inputs import (
     to_float64,
     unflatten,
 )
+from .language import language, say
 from .numeric import flatten
 from .report import Finding, GradientReport
 from .settings import GradientSettings
@@ -67,6 +68,7 @@ def check_gradients(
     >>> report.passed
     True
     """
+    language()  # a wrong MINILLM_LANG should be told before the work, not after it
     started, settings = time.perf_counter(), settings or GradientSettings()
     pair = Pair(forward, backward, inputs, options, settings)
     report = pair.report
@@ -128,7 +130,7 @@ class Pair:
         if not finite_outputs(self.report, self.outputs):
             return False
         if not equal(self.outputs, self.run()[0]):
-            message = (
+            message = say(
                 "forward gives another result when it is called again with the same inputs: it draws "
                 "random numbers of its own, or keeps something from call to call. Give it a "
                 "np.random.Generator as an option"
@@ -198,7 +200,7 @@ class Pair:
         """The second call gives the same gradients."""
         again = self.pull_back(weight)
         if again is None or not equal(grads, again):
-            message = (
+            message = say(
                 "backward gives another result when it is called again with the same arguments: it "
                 "draws random numbers, or keeps something from call to call"
             )
@@ -214,23 +216,23 @@ def _upstream(name: str, grad: Any, nothing: Any, scaled: list[tuple[float, Any]
     if not np.isfinite(size) or size == 0:
         return ""
     if np.array_equal(nothing, grad):
-        return (
-            f"the gradient of {name} does not change when grad_out changes: backward returns only the "
-            "local derivative. Multiply it by grad_out (the chain rule)"
-        )
+        return say(
+            "the gradient of {name} does not change when grad_out changes: backward returns only the "
+            "local derivative. Multiply it by grad_out (the chain rule)", name=name,
+        )  # fmt: skip
     if np.abs(nothing).max() > 1e-6 * size:
-        return (
-            f"with grad_out = 0 the gradient of {name} must be 0, but is up to "
-            f"{np.abs(nothing).max():.4g}: a part of it is not multiplied by grad_out"
-        )
+        return say(
+            "with grad_out = 0 the gradient of {name} must be 0, but is up to {largest:.4g}: a part of "
+            "it is not multiplied by grad_out", name=name, largest=np.abs(nothing).max(),
+        )  # fmt: skip
     for c, found in scaled:
         if np.abs(found - c * grad).max() > 1e-6 * abs(c) * size:
             ratio = float(np.abs(found).max() / size)
-            return (
-                f"backward must be linear in grad_out, but {c:g} times grad_out makes the gradient of "
-                f"{name} {ratio:.4g} times as large: grad_out is squared, clipped, or only its sign is "
-                "used"
-            )
+            return say(
+                "backward must be linear in grad_out, but {c:g} times grad_out makes the gradient of "
+                "{name} {ratio:.4g} times as large: grad_out is squared, clipped, or only its sign is "
+                "used", c=c, name=name, ratio=ratio,
+            )  # fmt: skip
     return ""
 
 
@@ -243,7 +245,7 @@ def _call_backward(
         with np.errstate(all="ignore"):
             grads = backward(grad_out, saved)
     except Exception as error:  # the checked code is a student's: whatever it raises is a finding
-        message = f"backward raised {type(error).__name__}: {error}"
+        message = say("backward raised {type}: {error}", type=type(error).__name__, error=error)
         report.findings.append(Finding("backward", "unknown", message))
         return None
     if not equal(grad_before, grad_out):
@@ -251,17 +253,21 @@ def _call_backward(
     if not equal(saved_before, saved):
         report_mutation(report, "saved", "backward")
     if not isinstance(grads, tuple) or len(grads) != len(names):
-        found = f"{len(grads)} gradients" if isinstance(grads, tuple) else type(grads).__name__
-        message = (
-            f"backward must return a tuple of {len(names)} gradients, one for each of "
-            f"({', '.join(names)}), got {found}"
-        )
+        found = type(grads).__name__
+        if isinstance(grads, tuple):
+            found = say("{count} gradients", count=len(grads))
+        message = say(
+            "backward must return a tuple of {count} gradients, one for each of ({names}), got {found}",
+            count=len(names), names=", ".join(names), found=found,
+        )  # fmt: skip
         report.findings.append(Finding("backward", "wrong_shape", message))
         return None
     try:
         return tuple(None if grad is None else _as_numbers(grad) for grad in grads)
     except (ValueError, TypeError) as error:
-        message = f"backward returned something that is not an array of numbers: {error}"
+        message = say(
+            "backward returned something that is not an array of numbers: {error}", error=error
+        )
         report.findings.append(Finding("backward", "wrong_dtype", message))
         return None
 
@@ -269,5 +275,5 @@ def _call_backward(
 def _as_numbers(grad: Any) -> np.ndarray:
     array = to_numpy(grad)
     if array.dtype.kind not in "biufc":
-        raise TypeError(f"{type(grad).__name__} of {array.dtype}")
+        raise TypeError(say("{type} of {dtype}", type=type(grad).__name__, dtype=array.dtype))
     return np.array(array)  # a copy: backward may return a buffer that it uses again

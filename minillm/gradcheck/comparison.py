@@ -8,6 +8,7 @@ import numpy as np
 from ..ops.checks import is_floating
 from .diagnosis import Call, diagnose, relative_errors
 from .diagnosis.evidence import LARGEST
+from .language import say
 from .large import entries_that_matter
 from .numeric import Slopes, central_difference, numerical_slopes
 from .report import Finding, GradientReport, InputCheck
@@ -29,10 +30,12 @@ def compare_all(
     for i, (name, array) in enumerate(zip(call.names, call.inputs, strict=True)):
         analytic = [grads[i] for grads in gradients]
         if name in report.data:
-            report.notes.append(f"{name} is data: it gets no gradient")
+            report.notes.append(say("{name} is data: it gets no gradient", name=name))
         elif not is_floating(array):
             if any(grad is not None for grad in analytic):
-                report.notes.append(f"{name} is not floating: its gradient should be None")
+                report.notes.append(
+                    say("{name} is not floating: its gradient should be None", name=name)
+                )
         else:
             entries = None
             if array.size > settings.large:
@@ -55,8 +58,9 @@ def compare(
     row = InputCheck(name, numeric.shape[1:], skipped=slopes.skipped)
     report.inputs.append(row)
     if slopes.skipped and len(slopes.skipped) == row.size:
-        row.note = "not compared"
-        message = f"no entry of {name} could be compared: {slopes.skipped[0][1]}"
+        row.note = say("not compared")
+        reason = slopes.skipped[0][1]
+        message = say("no entry of {name} could be compared: {reason}", name=name, reason=reason)
         report.findings.append(Finding(name, "not_finite", message))
         return
     jacobian = slopes.jacobian
@@ -65,19 +69,25 @@ def compare(
         for grad in analytic
     )
     if not comparable:
-        row.note = "wrong shape or dtype"
+        row.note = say("wrong shape or dtype")
         _add(report, diagnose(call, index, analytic, numeric, jacobian, report.tolerance))
         return
     _fill_row(row, np.stack(analytic), slopes, report.tolerance)
     if not row.checked:
-        row.note = "no entries"
+        row.note = say("no entries")
         return
     if not np.nan_to_num(numeric).any() and not np.stack(analytic).any():
-        report.notes.append(
-            f"{name}: every gradient is zero, so this input was not really tested (vacuous check)"
-        )
+        report.notes.append(vacuous(name))
     if row.relative_error > report.tolerance:
         _add(report, diagnose(call, index, analytic, numeric, jacobian, report.tolerance))
+
+
+def vacuous(name: str) -> str:
+    """The note on an input whose gradients are all zero, by both ways of computing them."""
+    return say(
+        "{name}: every gradient is zero, so this input was not really tested (vacuous check)",
+        name=name,
+    )
 
 
 def _add(report: GradientReport, finding: Finding) -> None:
@@ -128,10 +138,11 @@ def finite_outputs(report: GradientReport, outs: Any) -> bool:
         bad = ~np.isfinite(np.asarray(out, dtype=np.float64))
         if bad.any():
             place = [int(i) for i in np.argwhere(bad)[0]]
-            message = (
-                f"forward gives NaN or Inf for these inputs (output {number} at {place}): there is "
-                "no gradient to check; choose inputs inside the domain of the function"
-            )
+            message = say(
+                "forward gives NaN or Inf for these inputs (output {number} at {place}): there is no "
+                "gradient to check; choose inputs inside the domain of the function",
+                number=number, place=place,
+            )  # fmt: skip
             report.findings.append(Finding("forward", "not_finite", message))
             return False
     return True
@@ -140,11 +151,8 @@ def finite_outputs(report: GradientReport, outs: Any) -> bool:
 def report_mutation(report: GradientReport, what: str, who: str) -> None:
     """One finding for each overwritten array, however often it was seen."""
     if not any(f.input == what and f.kind == "mutated_input" for f in report.findings):
-        report.findings.append(
-            Finding(
-                what,
-                "mutated_input",
-                f"{who} overwrote {what}, which others still need: work on a copy, or on a buffer "
-                "that was allocated in the same function",
-            )
-        )
+        message = say(
+            "{who} overwrote {what}, which others still need: work on a copy, or on a buffer that was "
+            "allocated in the same function", who=who, what=what,
+        )  # fmt: skip
+        report.findings.append(Finding(what, "mutated_input", message))

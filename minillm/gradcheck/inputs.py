@@ -11,6 +11,7 @@ import numpy as np
 
 from .. import ops
 from ..backend import default_generator, is_array, to_numpy
+from .language import say
 from .settings import GradientSettings
 
 
@@ -134,11 +135,11 @@ def estimate_note(forward: Callable, options: dict[str, Any]) -> str:
     option = getattr(forward, "straight_through", "")
     if not option or not options.get(option):
         return ""
-    return (
-        f"{forward.__name__.removesuffix('_forward')} with {option}=True is a straight-through "
-        "estimator: its backward is not the derivative of its forward, on purpose, so they cannot "
-        f"agree: check with {option}=False"
-    )
+    return say(
+        "{name} with {option}=True is a straight-through estimator: its backward is not the "
+        "derivative of its forward, on purpose, so they cannot agree: check with {option}=False",
+        name=forward.__name__.removesuffix("_forward"), option=option,
+    )  # fmt: skip
 
 
 def source_of(forward: Callable) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from .diagnosis import Call
+from .language import say
 from .numeric import EPS, directional_slope
 from .report import GradientReport
 from .settings import GradientSettings
@@ -37,9 +38,11 @@ def entries_that_matter(
     count = min(settings.large, x.size) // 16
     chosen = set(rng.choice(x.size, size=count, replace=False).tolist())
     report.notes.append(
-        f"{call.names[index]} has {x.size} entries: random directions were checked in all of them, "
-        "and the entries that matter one by one"
-    )
+        say(
+            "{name} has {size} entries: random directions were checked in all of them, and the entries "
+            "that matter one by one", name=call.names[index], size=x.size,
+        )
+    )  # fmt: skip
     if all(grad is not None and grad.shape == x.shape for grad in analytic):
         gradient = np.asarray(analytic[0], dtype=np.float64).reshape(-1)
         chosen |= set(np.argsort(-np.abs(gradient))[:count].tolist())

@@ -23,6 +23,7 @@ from ..ops.checks import is_floating
 from .calls import Call, Recording
 from .check import check_gradients
 from .inputs import equal, fresh, same_randomness, to_float64, unflatten
+from .language import say
 from .numeric import flatten, numerical_slopes
 from .report import Finding, GradientReport
 from .settings import GradientSettings
@@ -139,15 +140,15 @@ class Replay:
         before = copy.deepcopy((given, saved, self.arrays))
         grads = self.op.backward(given, saved)
         if not equal(before, (given, saved, self.arrays)):
-            raise BrokenRule("backward overwrote an array that others still need")
+            raise BrokenRule(say("backward overwrote an array that others still need"))
         if not isinstance(grads, tuple) or len(grads) != len(self.arrays):
-            raise BrokenRule("backward must return a tuple with one gradient for each input")
+            raise BrokenRule(say("backward must return a tuple with one gradient for each input"))
         if self.op.takes_needs and not all(self.needs):
             self._same_if_told(grads, given)
         chosen = [g for g, need in zip(grads, self.needs, strict=True) if need]
         for grad, x in zip(chosen, self.moving(), strict=True):
             if not is_array(grad) or grad.shape != x.shape or grad.dtype != x.dtype:
-                raise BrokenRule("a gradient must have the shape and dtype of its input")
+                raise BrokenRule(say("a gradient must have the shape and dtype of its input"))
         return chosen
 
     def moving(self) -> list[np.ndarray]:
@@ -163,9 +164,12 @@ class Replay:
                 and np.allclose(told[i], grads[i], rtol=1e-9, atol=1e-12, equal_nan=True)
             ):
                 raise BrokenRule(
-                    f"the gradient of {self.op.argument(i)} is another one when backward is called "
-                    f"with needs={self.needs}, as the engine does here, than without needs"
-                )
+                    say(
+                        "the gradient of {name} is another one when backward is called with "
+                        "needs={needs}, as the engine does here, than without needs",
+                        name=self.op.argument(i), needs=self.needs,
+                    )
+                )  # fmt: skip
 
 
 def check_call(call: Call, edges: set[Any], settings: GradientSettings) -> str:
@@ -184,7 +188,7 @@ def check_call(call: Call, edges: set[Any], settings: GradientSettings) -> str:
     except BrokenRule as error:
         return str(error)
     except Exception as error:  # the checked code is a student's: whatever it raises is an answer
-        return f"backward raised {type(error).__name__}: {error}"
+        return say("backward raised {type}: {error}", type=type(error).__name__, error=error)
     names = [replay.op.argument(i) for i, need in enumerate(replay.needs) if need]
 
     def outputs() -> np.ndarray:
@@ -196,10 +200,11 @@ def check_call(call: Call, edges: set[Any], settings: GradientSettings) -> str:
             report, _ = diagnosis(call, settings)
             return report.findings[0].message if report else ""
         if not slope.agrees:
-            return (
-                f"along a random direction of {name}, backward gives the slope "
-                f"{slope.analytic[0]:.6g} and the numerical one is {slope.numeric[0]:.6g}"
-            )
+            return say(
+                "along a random direction of {name}, backward gives the slope {analytic:.6g} and the "
+                "numerical one is {numeric:.6g}",
+                name=name, analytic=slope.analytic[0], numeric=slope.numeric[0],
+            )  # fmt: skip
     return ""
 
 
@@ -244,9 +249,12 @@ def findings_of(
     op, edges = suspect.call.op, suspect.call.node.edges
     needed = [op.argument(i) for i, edge in enumerate(edges) if edge is not None]
     if report is None:
-        return [Finding(needed[0], "unknown", f"{where}: {suspect.seen}")], ""
+        seen = say("{where}: {message}", where=where, message=suspect.seen)
+        return [Finding(needed[0], "unknown", seen)], ""
     found = sorted(report.findings, key=lambda f: f.input in op.arrays and f.input not in needed)
-    return [replace(f, message=f"{where}: {f.message}{cut}") for f in found], report.source
+    told = [say("{where}: {message}", where=where, message=f.message) for f in found]
+    findings = [replace(f, message=text + cut) for f, text in zip(found, told, strict=True)]
+    return findings, report.source
 
 
 # ------------------------------------------------------------------- the diagnosis of a large call
@@ -320,4 +328,4 @@ def _numbers(inputs: list[Any]) -> int:
 
 def _sizes(op: Any, inputs: list[Any]) -> str:
     shapes = [f"{op.argument(i)} {x.shape}" for i, x in enumerate(inputs) if is_array(x)]
-    return f" (seen on its inputs cut down to {', '.join(shapes)})"
+    return say(" (seen on its inputs cut down to {shapes})", shapes=", ".join(shapes))

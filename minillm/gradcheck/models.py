@@ -18,8 +18,9 @@ import numpy as np
 
 from ..debugging import debug
 from .calls import LostValue, Recording, differs, first_difference, lost_value
-from .comparison import finite_outputs
+from .comparison import finite_outputs, vacuous
 from .inputs import cotangents, estimate_note
+from .language import language, later, say
 from .localise import along, findings_of, suspects, typical_size
 from .numeric import Slopes, numerical_slopes
 from .report import Finding, GradientReport, InputCheck
@@ -29,8 +30,15 @@ from .subject import Subject
 WORK = 3e8  # numbers read by all runs for single entries together: a larger model gets fewer
 MANY = 3  # directions through all parameters of a model that is too large for entries of each
 FEW = 3  # entries of each parameter that are looked at when the model has failed already
-FROZEN = "padding_idx takes the gradient of row"
 SHOWN = 4  # names in a list before "and 7 more"
+OVERWROTE = {  # by what is overwritten: Subject.fingerprints
+    "parameter": later("{who} overwrote the parameter {name}: every run then sees other numbers; work "
+                       "on a copy"),
+    "input": later("{who} overwrote the input {name}: every run then sees other numbers; work on a "
+                   "copy"),
+    "argument": later("{who} overwrote the argument {name}: every run then sees other numbers; work on "
+                      "a copy"),
+}  # fmt: skip
 
 
 def check_model(
@@ -80,6 +88,7 @@ def check_model(
     Raises   TypeError if model has no named_parameters() or returns no Tensor; ValueError if there
              is nothing to check; and what the model itself raises
     """
+    language()  # a wrong MINILLM_LANG should be told before the work, not after it
     settings = settings or GradientSettings()
     subject = Subject(model, inputs, options)
     report = GradientReport(subject.name, tolerance=settings.tolerance)
@@ -89,17 +98,27 @@ def check_model(
             check = ParameterCheck(report, subject, recording, settings)
             if not check.passes():
                 explain(check)
-            report.notes.append(f"the model called {len(recording.calls)} operations")
-            found = [estimate_note(call.op.forward, call.options) for call in recording.calls]
-            report.notes += dict.fromkeys(filter(None, found))
-            for i, rows in subject.frozen.items():
-                report.notes.append(f"{subject.leaves[i][0]}: {FROZEN} {rows}, which is left out")
-            if subject.nudged:
-                report.notes.append(
-                    f"{len(subject.nudged)} parameters hold one number everywhere and were moved a "
-                    f"little for the check ({several(subject.nudged)}): a 1 or a 0 hides mistakes"
-                )
+            report.notes += remarks(recording, subject)
     return report
+
+
+def remarks(recording: Recording, subject: Subject) -> list[str]:
+    """What was done with the model besides."""
+    notes = [say("the model called {count} operations", count=len(recording.calls))]
+    found = [estimate_note(call.op.forward, call.options) for call in recording.calls]
+    notes += dict.fromkeys(filter(None, found))
+    notes += [
+        say("{name}: padding_idx takes the gradient of row {rows}, which is left out",
+            name=subject.leaves[i][0], rows=rows)
+        for i, rows in subject.frozen.items()
+    ]  # fmt: skip
+    if subject.nudged:
+        notes.append(say(
+            "{count} parameters hold one number everywhere and were moved a little for the check "
+            "({names}): a 1 or a 0 hides mistakes",
+            count=len(subject.nudged), names=several(subject.nudged),
+        ))  # fmt: skip
+    return notes
 
 
 # ------------------------------------------------------------------------ 1. does it stand still?
@@ -118,17 +137,14 @@ def stand_still(report: GradientReport, subject: Subject) -> Recording | None:
     if overwritten(report, before, subject.fingerprints(), "forward"):
         return None
     if any(differs(a.data, b.data) for a, b in zip(one.outs, two.outs, strict=False)):
-        report.findings.append(
-            Finding(
-                "forward",
-                "unknown",
-                "two runs of the model with the same parameters and inputs give different outputs, "
-                f"so its gradient cannot be checked: {first_difference(one, two)}. Either it keeps "
-                "something from run to run, or it draws random numbers from a generator that cannot "
-                "be put back: make it a numpy.random.Generator that is an attribute of the module, "
-                "or call model.eval()",
-            )
+        message = say(
+            "two runs of the model with the same parameters and inputs give different outputs, so its "
+            "gradient cannot be checked: {difference}. Either it keeps something from run to run, or "
+            "it draws random numbers from a generator that cannot be put back: make it a "
+            "numpy.random.Generator that is an attribute of the module, or call model.eval()",
+            difference=first_difference(one, two),
         )
+        report.findings.append(Finding("forward", "unknown", message))
         return None
     return two if finite_outputs(report, [out.data for out in two.outs]) else None
 
@@ -139,13 +155,9 @@ def overwritten(
     """True, and a finding for each, if parameters or inputs are not what they were."""
     changed = [name for name, print_ in before.items() if after.get(name) != print_]
     for name in changed:
-        report.findings.append(
-            Finding(
-                name.partition(" ")[2],
-                "mutated_input",
-                f"{who} overwrote the {name}: every run then sees other numbers; work on a copy",
-            )
-        )
+        what, _, own_name = name.partition(" ")
+        message = say(OVERWROTE[what], who=who, name=own_name)
+        report.findings.append(Finding(own_name, "mutated_input", message))
     return bool(changed)
 
 
@@ -176,7 +188,10 @@ class ParameterCheck:
         try:
             self.gradients = [subject.gradients(weight) for weight in self.weights]
         except Exception as error:  # the backward is a student's: whatever it raises is a finding
-            message = f"the backward pass of the model raised {type(error).__name__}: {error}"
+            message = say(
+                "the backward pass of the model raised {type}: {error}",
+                type=type(error).__name__, error=error,
+            )  # fmt: skip
             self.wrong.append(Finding("backward", "unknown", message))
             return False
         if overwritten(self.report, before, subject.fingerprints(), "backward"):
@@ -187,10 +202,11 @@ class ParameterCheck:
         large = self.affordable < self.leaves
         right = all(self.agrees_along(range(self.leaves)) for _ in range(MANY if large else 1))
         if large:
-            self.report.notes.append(
-                f"a large model: all parameters together were checked along {MANY} random "
-                f"directions, and single entries of {self.affordable} of them"
-            )
+            self.report.notes.append(say(
+                "a large model: all parameters together were checked along {directions} random "
+                "directions, and single entries of {count} of them",
+                directions=MANY, count=self.affordable,
+            ))  # fmt: skip
         for i, (name, _) in enumerate(subject.leaves):
             finding = self.look_at(i, right)
             if finding is None and not (right or large or self.agrees_along([i])):
@@ -278,20 +294,19 @@ def add_row(
     report.inputs.append(row)
     if slopes.skipped:
         (index, reason), count = slopes.skipped[0], len(slopes.skipped)
-        report.notes.append(
-            f"{name}: {count} entries skipped, the first at {list(index)}: {reason}"
-        )
+        report.notes.append(say(
+            "{name}: {count} entries skipped, the first at {place}: {reason}",
+            name=name, count=count, place=list(index), reason=reason,
+        ))  # fmt: skip
     if not row.checked:
-        row.note = "not compared" if slopes.skipped else "along directions only"
+        row.note = say("not compared") if slopes.skipped else say("along directions only")
         return None
     row.errors = np.maximum(errors, 0.0).max(axis=0)
     place = tuple(int(n) for n in np.unravel_index(np.argmax(errors), errors.shape))
     row.worst_index, row.relative_error = place[1:], float(errors[place])
     row.analytic, row.numeric = float(analytic[place]), float(numeric[place])
     if not np.nan_to_num(numeric).any() and not analytic.any():
-        report.notes.append(
-            f"{name}: every gradient is zero, so this input was not really tested (vacuous check)"
-        )
+        report.notes.append(vacuous(name))
     if row.relative_error <= report.tolerance:
         return None
     return wrong_parameter(name, analytic, numeric, row)
@@ -305,19 +320,29 @@ def wrong_parameter(
     if row is not None:
         fields = ("worst_index", "analytic", "numeric", "relative_error")
         details = {field: getattr(row, field) for field in fields}
-    kind, what = "unknown", "is wrong"
+    kind, message = "unknown", say("the gradient of the parameter {name} is wrong", name=name)
     if not np.isfinite(analytic).all():
-        kind, what = "not_finite", "holds NaN or Inf"
+        kind = "not_finite"
+        message = say("the gradient of the parameter {name} holds NaN or Inf", name=name)
     elif not analytic.any():
-        kind, what = "zero_gradient", "is zero, although the output depends on it"
+        kind, message = (
+            "zero_gradient",
+            say(
+                "the gradient of the parameter {name} is zero, although the output depends on it",
+                name=name,
+            ),
+        )
     elif numeric is not None:
         known = np.isfinite(numeric) & (numeric != 0)
         ratios = analytic[known] / numeric[known]
         if ratios.size > 1 and np.ptp(ratios) <= 1e-5 * abs(ratios[0]):
             details["factor"] = factor = float(ratios[0])
             kind = "sign_flipped" if abs(factor + 1) < 1e-5 else "scaled"
-            what = f"is {factor:.6g} times what it should be"
-    return Finding(name, kind, f"the gradient of the parameter {name} {what}", **details)
+            message = say(
+                "the gradient of the parameter {name} is {factor:.6g} times what it should be",
+                name=name, factor=factor,
+            )  # fmt: skip
+    return Finding(name, kind, message, **details)
 
 
 # ------------------------------------------------------------------------------------- 3. where?
@@ -332,9 +357,10 @@ def explain(check: ParameterCheck) -> None:
         causes += findings
         report.source = report.source or source
         if suspect.calls > 1:
-            report.notes.append(
-                f"{suspect.failing} of the {suspect.calls} calls of {suspect.call.op.name!r} disagree"
-            )
+            report.notes.append(say(
+                "{failing} of the {calls} calls of {name!r} disagree",
+                failing=suspect.failing, calls=suspect.calls, name=suspect.call.op.name,
+            ))  # fmt: skip
     lost = lost_after_moving(check)
     if lost is not None:
         causes.append(finding_of_lost(lost, check))
@@ -348,10 +374,10 @@ def explain(check: ParameterCheck) -> None:
     if causes:
         note_consequences(check)
         return
-    report.findings += check.wrong or [Finding("parameters", "unknown", "the gradient of all "
-        "parameters together is wrong along a random direction")]  # fmt: skip
+    whole = say("the gradient of all parameters together is wrong along a random direction")
+    report.findings += check.wrong or [Finding("parameters", "unknown", whole)]
     report.notes.append(
-        "every operation agrees with its own forward, and no value was seen to leave the graph"
+        say("every operation agrees with its own forward, and no value was seen to leave the graph")
     )
 
 
@@ -372,15 +398,17 @@ def lost_after_moving(check: ParameterCheck) -> LostValue | None:
 def finding_of_lost(lost: LostValue, check: ParameterCheck) -> Finding:
     """A value that changes with the parameters and has no history, in a sentence."""
     if lost.call is None:
-        what = f"output {lost.name} of the model"
+        what = say("output {number} of the model", number=lost.name)
     else:
-        what = f"the input {lost.name} of {check.recording.describe(lost.call)}"
+        call = check.recording.describe(lost.call)
+        what = say("the input {name} of {call}", name=lost.name, call=call)
     zero = check.wrong and all(f.kind == "zero_gradient" for f in check.wrong)
     return Finding(
         lost.name if lost.call else "output",
         "zero_gradient" if zero else "dropped_branch",
-        f"{what} changes with the parameters but is not connected to them: {lost.origin}",
-    )
+        say("{what} changes with the parameters but is not connected to them: {origin}",
+            what=what, origin=lost.origin),
+    )  # fmt: skip
 
 
 def edited_in_place(check: ParameterCheck) -> list[Finding]:
@@ -401,15 +429,16 @@ def note_consequences(check: ParameterCheck) -> None:
     wrong = [f for f in check.wrong if f.input != "backward"]
     zero = [f.input for f in wrong if f.kind == "zero_gradient"]
     if wrong:
-        count = f"{len(wrong)} of {check.leaves} parameters"
-        names = several([f.input for f in wrong])
-        check.report.notes.append(f"wrong because of this: the gradients of {count} ({names})")
+        check.report.notes.append(say(
+            "wrong because of this: the gradients of {count} of {all} parameters ({names})",
+            count=len(wrong), all=check.leaves, names=several([f.input for f in wrong]),
+        ))  # fmt: skip
     if zero:
-        check.report.notes.append(f"no gradient arrives at {several(zero)}")
+        check.report.notes.append(say("no gradient arrives at {names}", names=several(zero)))
     check.report.notes += [f.message for f in check.wrong if f.input == "backward"]
 
 
 def several(names: list[str]) -> str:
     """The first names of a list, and how many more there are."""
-    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    more = say(" and {count} more", count=len(names) - SHOWN) if len(names) > SHOWN else ""
     return ", ".join(names[:SHOWN]) + more

@@ -30,6 +30,8 @@ from typing import Any
 
 import numpy as np
 
+from .language import say
+
 STENCIL = ((1, 8.0), (-1, -8.0), (2, -1.0), (-2, 1.0))  # offsets in h and weights, over 12 h: (1)
 EPS = float(np.finfo(np.float64).eps)
 ROUGH = 1e-4  # |d3| / h or |d4| / h above this part of the slope: perhaps a corner
@@ -112,7 +114,7 @@ def _slope(
         near = 1e-4 * step * max(abs(flat[i]), 1e-6)
         slope, _ = stencil(function, flat, i, base, near)
         if not np.isfinite(slope).all():
-            return None, "the function is not finite around it"
+            return None, say("the function is not finite around it")
         return slope, ""
     scale = max(float(np.abs(slope).max(initial=0.0)), floor)
     noise = 30 * EPS * float(np.abs(base).max(initial=0.0))
@@ -121,7 +123,7 @@ def _slope(
     h = SMALLER * step * size
     closer, rough_closer = stencil(function, flat, i, base, h)
     if rough_closer > STAYS * rough and rough_closer > noise / h:
-        return None, "the function has a kink or a jump there"
+        return None, say("the function has a kink or a jump there")
     # a corner inside the wide stencil only, or a strongly bent function: then both agree
     return (slope if np.abs(slope - closer).max() <= 1e-9 * scale else closer), ""
 

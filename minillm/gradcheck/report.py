@@ -12,11 +12,19 @@ from typing import Any
 import numpy as np
 
 from .kinds import FORWARD_KINDS, KINDS
+from .language import later, say
 
-HEADER = (
+HEADER = tuple(map(later, (  # the names of the columns: say() translates them where they are shown
     "input", "shape", "entries", "worst error", "at", "backward", "numerical", "ratio", "cosine",
     "verdict",
-)  # fmt: skip
+)))  # fmt: skip
+VERDICTS = (  # below which relative error which words, and what is said besides
+    (1e-8, later("agrees to rounding"), ""),
+    (1e-6, later("agrees"), ""),
+    (1e-4, later("doubtful"), later(": acceptable only next to a kink")),
+    (1e-2, later("probably wrong"), ""),
+    (math.inf, later("wrong"), ""),
+)
 
 
 @dataclass
@@ -99,8 +107,8 @@ class InputCheck:
     def verdict(self) -> str:
         """The size of the worst error in a few words, or why nothing was compared."""
         if not self.checked:
-            return self.note or "not compared"
-        return error_in_words(self.relative_error).partition(":")[0]
+            return self.note or say("not compared")
+        return error_in_words(self.relative_error, briefly=True)
 
     def compared_values(self) -> tuple[np.ndarray, np.ndarray] | None:
         """Both gradients at the entries that were compared; None without arrays of one shape."""
@@ -168,23 +176,18 @@ def _unit(values: np.ndarray) -> np.ndarray:
     return values / norm
 
 
-def error_in_words(error: float) -> str:
+def error_in_words(error: float, *, briefly: bool = False) -> str:
     """The size of a relative error as a judgement; the steps follow the CS231n course notes.
+
+    briefly   leave out what is said besides, for a table
 
     >>> error_in_words(3e-11), error_in_words(0.5)
     ('agrees to rounding', 'wrong')
     """
     if not np.isfinite(error):
-        return "not comparable"
-    for limit, words in (
-        (1e-8, "agrees to rounding"),
-        (1e-6, "agrees"),
-        (1e-4, "doubtful: acceptable only next to a kink"),
-        (1e-2, "probably wrong"),
-    ):
-        if error < limit:
-            return words
-    return "wrong"
+        return say("not comparable")
+    words, besides = next((words, more) for limit, words, more in VERDICTS if error < limit)
+    return say(words) + (say(besides) if besides and not briefly else "")
 
 
 @dataclass
@@ -252,27 +255,33 @@ class GradientReport:
         'exp: passed. 3 entries of 1 input, worst relative error 2.0e-11 (agrees to rounding)'
         """
         if self.findings:
-            return f"{self.name}: FAILED at {self.findings[0].input} ({self.findings[0].kind})"
+            first = self.findings[0]
+            return say(
+                "{name}: FAILED at {input} ({kind})",
+                name=self.name, input=first.input, kind=first.kind,
+            )  # fmt: skip
         entries = sum(row.checked for row in self.inputs)
         if not entries:
-            return f"{self.name}: passed, but there was no entry to compare"
-        return (
-            f"{self.name}: passed. {_count(entries, 'entry', 'entries')} of "
-            f"{_count(len(self.inputs), 'input', 'inputs')}, "
-            f"worst relative error {self.relative_error:.1e} "
-            f"({error_in_words(self.relative_error)})"
-        )
+            return say("{name}: passed, but there was no entry to compare", name=self.name)
+        return say(
+            "{name}: passed. {entries} of {inputs}, worst relative error {error:.1e} ({words})",
+            name=self.name, entries=_count(entries, ENTRIES),
+            inputs=_count(len(self.inputs), INPUTS), error=self.relative_error,
+            words=error_in_words(self.relative_error),
+        )  # fmt: skip
 
     def summary(self) -> str:
         """The verdict in one line, with the first finding's sentence."""
-        return self.heading() + (f": {self.findings[0].message}" if self.findings else "")
+        return self.heading() + (say(": ") + self.findings[0].message if self.findings else "")
 
     def rows(self) -> list[tuple[str, ...]]:
         """The table: a header, then one row for each input; what is not known is empty."""
-        return [HEADER, *(self._cells(row) for row in self.inputs)]
+        return [tuple(map(say, HEADER)), *(self._cells(row) for row in self.inputs)]
 
     def _cells(self, row: InputCheck) -> tuple[str, ...]:
-        entries = str(row.checked) + (f" of {row.size}" if row.checked != row.size else "")
+        entries = str(row.checked)
+        if row.checked != row.size:
+            entries = say("{checked} of {size}", checked=row.checked, size=row.size)
         if not row.checked:
             return (row.name, str(row.shape), entries, *[""] * 6, row.verdict)
         ratio, cosine = (
@@ -292,11 +301,12 @@ class GradientReport:
             for index, reason in row.skipped:
                 places.setdefault(reason, []).append(str(list(map(int, index))))
             for reason, indices in places.items():
-                more = f" and {len(indices) - 4} more" if len(indices) > 4 else ""
-                notes.append(
-                    f"{row.name}: {len(indices)} of {_count(row.size, 'entry', 'entries')} skipped, "
-                    f"at {', '.join(indices[:4])}{more}: {reason}"
-                )
+                more = say(" and {count} more", count=len(indices) - 4) if len(indices) > 4 else ""
+                notes.append(say(
+                    "{name}: {count} of {entries} skipped, at {places}: {reason}", name=row.name,
+                    count=len(indices), entries=_count(row.size, ENTRIES),
+                    places=", ".join(indices[:4]) + more, reason=reason,
+                ))  # fmt: skip
         return list(dict.fromkeys(notes))
 
     def __str__(self) -> str:
@@ -342,5 +352,9 @@ class GradientReport:
         return from_dict(data)
 
 
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
+ENTRIES = later("{number} entry"), later("{number} entries")
+INPUTS = later("{number} input"), later("{number} inputs")
+
+
+def _count(number: int, forms: tuple[str, str]) -> str:
+    return say(forms[number != 1], number=number)

@@ -13,37 +13,41 @@ import numpy as np
 
 from ..viz.gradients import as_table, label_of
 from .kinds import FORWARD_KINDS, KINDS
-from .report import Finding, GradientReport, InputCheck, error_in_words
+from .language import later, say
+from .report import HEADER, Finding, GradientReport, InputCheck, error_in_words
 from .report_text import printable, rows_to_show, the_rest
 
 RIGHT, WRONG, LINE = "#009988", "#CC3311", "rgba(128,128,128,.5)"  # Paul Tol's vibrant scheme
 MOST_MAPS, MAP_ROWS, MAP_COLUMNS, CELL = 3, 20, 24, 11
 PADDED = "text-align:left;white-space:nowrap;padding:.15em .7em"
 MEANING = {
-    "input": "an argument of forward that gets a gradient",
-    "shape": "of the input",
-    "entries": "how many entries were compared",
-    "worst error": "the largest |backward - numerical| / max(|backward|, |numerical|)",
-    "at": "the index of the entry with the largest error",
-    "backward": "what backward returned for that entry",
-    "numerical": "what moving that entry a little gives: the right value",
-    "ratio": "the factor that turns the numerical gradient into backward's best, over all entries",
-    "cosine": "of the angle between both gradients: 1 = same direction, -1 = opposite",
-    "verdict": "the worst error in words",
+    "input": later("an argument of forward that gets a gradient"),
+    "shape": later("of the input"),
+    "entries": later("how many entries were compared"),
+    "worst error": later("the largest |backward - numerical| / max(|backward|, |numerical|)"),
+    "at": later("the index of the entry with the largest error"),
+    "backward": later("what backward returned for that entry"),
+    "numerical": later("what moving that entry a little gives: the right value"),
+    "ratio": later(
+        "the factor that turns the numerical gradient into backward's best, over all entries"
+    ),
+    "cosine": later("of the angle between both gradients: 1 = same direction, -1 = opposite"),
+    "verdict": later("the worst error in words"),
 }
 
 
 def as_html(report: GradientReport) -> str:
     """The report as one <div> with inline styles only."""
     colour = RIGHT if report.passed else WRONG
+    verdict = say("passed") if report.passed else say("FAILED")
     parts = [
         f"<p style='margin:0 0 .4em'><b style='border:2px solid {colour};border-radius:4px;"
-        f"padding:0 .4em'>{'passed' if report.passed else 'FAILED'}</b> {_heading(report)}</p>",
+        f"padding:0 .4em'>{verdict}</b> {_heading(report)}</p>",
         *[_sentence(finding, "p") for finding in report.findings[:1]],
         _table(report),
         _maps(report),
-        _list([_sentence(finding, "li") for finding in report.findings[1:]], "also wrong:"),
-        _list([f"<li>{_text(note)}</li>" for note in report.all_notes()], "notes:"),
+        _list([_sentence(finding, "li") for finding in report.findings[1:]], say("also wrong:")),
+        _list([f"<li>{_text(note)}</li>" for note in report.all_notes()], say("notes:")),
         _source(report.source),
     ]
     return f"<div style='border-left:4px solid {colour};padding-left:.8em'>{''.join(parts)}</div>"
@@ -55,22 +59,26 @@ def _text(text: str) -> str:
 
 def _heading(report: GradientReport) -> str:
     if report.findings:
-        return f"<b>{_text(report.name)}</b>: the gradient check failed at " + (
-            f"<b>{_text(report.findings[0].input)}</b>"
-        )
-    name, _, rest = report.heading().partition(": passed")
-    return f"<b>{_text(name)}</b>{_text(rest.replace('.', ':', 1))}"
+        return say(
+            "<b>{name}</b>: the gradient check failed at <b>{input}</b>",
+            name=_text(report.name), input=_text(report.findings[0].input),
+        )  # fmt: skip
+    passed = say("{name}: passed", name=report.name)
+    rest = report.heading().removeprefix(passed)
+    return f"<b>{_text(report.name)}</b>{_text(rest.replace(say('.'), say(':'), 1))}"
 
 
 def _sentence(finding: Finding, tag: str) -> str:
     """The finding's message after its kind, whose definition shows when the mouse rests on it."""
-    meaning = {**KINDS, **FORWARD_KINDS}[finding.kind]
+    meaning = say({**KINDS, **FORWARD_KINDS}[finding.kind])
     label = (
         f"<code title='{_text(meaning)}' style='border:1px solid {LINE};border-radius:4px;"
         f"padding:0 .3em;font-size:85%;cursor:help;color:inherit;background:none'>{finding.kind}"
         "</code>"
     )
-    return f"<{tag}>{label} <b>{_text(finding.input)}</b>: {_text(finding.message)}</{tag}>"
+    return (
+        f"<{tag}>{label} <b>{_text(finding.input)}</b>{say(': ')}{_text(finding.message)}</{tag}>"
+    )
 
 
 def _table(report: GradientReport) -> str:
@@ -82,7 +90,7 @@ def _table(report: GradientReport) -> str:
     keep = [i for i in range(len(header)) if any(cells[row][i] for row in shown)]
     failed = {id(row) for row in report.failed_inputs}
     head = "".join(
-        f"<th scope='col' title='{_text(MEANING[header[i]])}' style='{PADDED}'>"
+        f"<th scope='col' title='{_text(say(MEANING[HEADER[i]]))}' style='{PADDED}'>"
         f"{_text(header[i])}</th>"
         for i in keep
     )
@@ -123,25 +131,29 @@ def _map(row: InputCheck, tolerance: float) -> str:
     squares = []
     for i, line in enumerate(table.errors):
         for j, error in enumerate(line):
-            place = f"{label_of(table, i, j)}: "
+            place = label_of(table, i, j).replace(" to ", say(" to ")) + say(": ")
             if np.isnan(error):
-                place += "not compared"
+                place += say("not compared")
             else:
-                place += f"{error:.1e}, {error_in_words(float(error))}"
+                words = error_in_words(float(error))
+                place += say("{error:.1e}, {words}", error=error, words=words)
             squares.append(_square(i, j, float(error), tolerance, place))
     height, width = (CELL * n + 2 for n in table.errors.shape)
-    caption = "empty = agrees, red = wrong"
+    caption = say("empty = agrees, red = wrong")
     if np.isnan(table.errors).any():
-        caption += ", dotted = not compared"
+        caption += say(", dotted = not compared")
     if table.block != (1, 1):
-        caption += f"; a square is the worst of {table.block[0]} x {table.block[1]} entries"
-    name = f"{row.name} {row.shape}"
+        down, right = table.block
+        caption += say(
+            "; a square is the worst of {down} x {right} entries", down=down, right=right
+        )
+    errors = say("errors of {name} {shape}", name=row.name, shape=row.shape)
     return (
         "<figure style='display:inline-block;margin:.2em 1.2em .2em 0;vertical-align:top'>"
-        f"<svg role='img' aria-label='{_text(f'errors of {name}')}' width='{width}' "
+        f"<svg role='img' aria-label='{_text(errors)}' width='{width}' "
         f"height='{height}' viewBox='-1 -1 {width} {height}' fill='none' "
         f"stroke='{LINE}'>{''.join(squares)}</svg>"
-        f"<figcaption style='font-size:85%'>errors of {_text(name)}: {caption}</figcaption></figure>"
+        f"<figcaption style='font-size:85%'>{_text(errors)}{say(': ')}{caption}</figcaption></figure>"
     )
 
 
@@ -173,4 +185,4 @@ def _source(source: str) -> str:
     path = Path(source)
     if path.suffix == ".ipynb" and not path.is_absolute() and path.is_file():
         where = f"<a href='{quote(path.as_posix())}'>{_text(source)}</a>"
-    return f"<p style='margin:.4em 0 0'>derivation: {where}</p>"
+    return f"<p style='margin:.4em 0 0'>{say('derivation: {source}', source=where)}</p>"

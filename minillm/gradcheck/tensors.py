@@ -11,6 +11,7 @@ from ..ops.checks import is_floating
 from .comparison import compare_all, finite_outputs
 from .diagnosis import Call, one_story
 from .inputs import argument_names, cotangents, same_randomness, to_float64, unflatten
+from .language import language
 from .numeric import flatten
 from .report import GradientReport
 from .settings import GradientSettings
@@ -28,6 +29,7 @@ def check_function(
     >>> check_function(lambda x: (x * x).sum(), Tensor([1.0, 2.0, 3.0])).passed
     True
     """
+    language()  # a wrong MINILLM_LANG should be told before the work, not after it
     settings = settings or GradientSettings()
     report = GradientReport(getattr(fn, "__name__", "function"), tolerance=settings.tolerance)
     arrays = [to_float64(x.data if isinstance(x, Tensor) else x) for x in tensors]

@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from .figures import BLUE, GREY, RED, YELLOW, new_figure
+from .figures import BLUE, GREY, RED, YELLOW, _fonts, _line, _use_fonts, new_figure
 
 STYLES = (  # colour, marker and line differ, so that the lines can be told apart without colour
     {"color": RED, "marker": "o", "linestyle": "-"},
@@ -28,12 +28,12 @@ def plot_estimators(comparison: Any) -> Any:
             f"plot_estimators: comparison must have 1 to {len(STYLES)} estimators, got "
             f"{len(comparison.variances)}"
         )
-    figure = new_figure(6.4, 4.4)
+    figure, fonts = new_figure(6.4, 4.4), _fonts()
     axes = figure.add_subplot()
     sizes = np.asarray(comparison.sizes, dtype=float)
     for style, (name, measured) in zip(STYLES, comparison.variances.items(), strict=False):
         variances = np.asarray(measured, dtype=float)
-        axes.loglog(sizes, variances, label=name, markersize=5, **style)
+        axes.loglog(sizes, variances, label=_line(name, fonts), markersize=5, **style)
         single = np.exp(np.log(variances * sizes).mean())  # of one draw, as all sizes have it
         axes.loglog(sizes, single / sizes, color=GREY, linestyle=":", linewidth=1, zorder=0)
     axes.plot([], [], color=GREY, linestyle=":", linewidth=1, label="slope -1")
@@ -44,4 +44,5 @@ def plot_estimators(comparison: Any) -> Any:
     )
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
+    _use_fonts(figure, fonts)
     return figure

@@ -17,6 +17,7 @@ CJK_FONTS = (
     "WenQuanYi Zen Hei", "Noto Serif CJK SC", "Noto Serif CJK JP", "Droid Sans Fallback",
     "PingFang SC", "Hiragino Sans GB", "Microsoft YaHei", "SimHei", "SimSun", "Arial Unicode MS",
 )  # fmt: skip
+INSTALL = "for Chinese install the font Noto Sans CJK (Debian, Ubuntu: fonts-noto-cjk)"
 # how the files of such fonts begin on Linux, where they are installed by hand
 CJK_FILES = ("NotoSansCJK", "NotoSerifCJK", "SourceHanSans", "wqy-", "DroidSansFallback")
 
@@ -33,7 +34,9 @@ def new_figure(width: float, height: float) -> Any:
             "pictures need matplotlib: python -m pip install 'minillm[plot]'"
         ) from None
     if "ipykernel" in sys.modules:
-        import matplotlib.pyplot  # noqa: F401  registers how notebooks show a Figure
+        import matplotlib.pyplot as plt
+
+        plt.draw_if_interactive()  # loads the backend, which tells notebooks how to show a Figure
     return Figure(figsize=(width, height), layout="constrained")
 
 
@@ -64,13 +67,17 @@ def plot_history(
             history.history["step"], history.history["val_loss"], "o-", color=RED, markersize=4,
             label="validation",
         )  # fmt: skip
+    fonts = _fonts()
+    end = losses[-max(len(losses) // 5, 1) :].mean() if len(losses) else 0.0
     for name, value in (baselines or {}).items():
         axes.axhline(value, color=GREY, linestyle=":", linewidth=1)
+        side = "top" if end >= value else "bottom"  # the side of the line where no curve ends
         axes.annotate(
-            f"{name} {value:.2f}", (1, value), xycoords=("axes fraction", "data"), ha="right",
-            va="bottom", fontsize=8, color=GREY,
+            _line(f"{name} {value:.2f}", fonts), (1, value), xycoords=("axes fraction", "data"),
+            ha="right", va=side, fontsize=8, color=GREY, fontfamily=fonts,
         )  # fmt: skip
-    fonts = _fonts()
+    if baselines:
+        axes.margins(y=0.09)  # room for a name below the lowest line
     axes.set_title(_line(title, fonts), fontfamily=fonts)
     axes.set(xlabel="step", ylabel="loss (nats per token)")
     axes.legend(frameon=False)
@@ -118,7 +125,7 @@ def plot_attention(
     for head, weights in enumerate(p):
         axes = figure.add_subplot(rows, columns, head + 1)
         image = axes.imshow(weights, cmap="cividis", vmin=0, vmax=1)
-        axes.set_title(names[head], fontsize=10)
+        axes.set_title(_line(names[head], fonts), fontsize=10, fontfamily=fonts)
         axes.set_xticks(range(len(tokens)), labels, fontsize=7, fontfamily=fonts, rotation=upright)
         axes.set_yticks(range(len(tokens)), labels, fontsize=7, fontfamily=fonts)
         axes.set_xlabel("key: what is looked at", fontsize=8)
@@ -144,7 +151,7 @@ def missing_glyphs_line(text: str) -> str | None:
     found = "".join(missing[:8]) + ("…" if len(missing) > 8 else "")
     line = f"no installed font has the characters {found}: the picture shows code points instead"
     if any("\u2e80" <= c <= "\u9fff" for c in missing):
-        line += "; for Chinese install the font Noto Sans CJK (Debian, Ubuntu: fonts-noto-cjk)"
+        line += f"; {INSTALL}"
     return line
 
 
@@ -196,5 +203,13 @@ def _drawable(text: str, fonts: list[str]) -> str:
 
 
 def _line(text: str, fonts: list[str]) -> str:
-    """The same for a title, whose words are told apart by spaces as usual."""
+    """The same for a title or a name, whose words are told apart by spaces as usual."""
     return " ".join(_drawable(word, fonts) for word in text.split())
+
+
+def _use_fonts(artist: Any, fonts: list[str]) -> None:
+    """Let all words of a figure, or of its axes, be written in these fonts."""
+    from matplotlib.text import Text
+
+    for text in artist.findobj(Text):
+        text.set_fontfamily(fonts)

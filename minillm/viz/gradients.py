@@ -11,7 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from .figures import BLUE, GREY, RED, _cjk_fonts, _drawable, new_figure
+from ..terminal import columns_of
+from .figures import (
+    BLUE,
+    GREY,
+    INSTALL,
+    RED,
+    _cjk_fonts,
+    _drawable,
+    missing_glyphs_line,
+    new_figure,
+)
 
 MOST_INPUTS = 4  # rows of a figure
 MOST_CELLS = 200  # of a heat map along each axis; more become blocks
@@ -132,12 +142,18 @@ def plot_gradient_errors(report: Any) -> Any:
 
 def _title(report: Any, shown: int, width: int, fonts: list[str]) -> str:
     """The verdict, and below it the first finding's sentence."""
+    findings = report.findings[:1]
     title = f"{report.name}: passed" if report.passed else report.heading()
+    sentences = [finding.message for finding in findings]
+    if any(columns_of(s) > 1.1 * len(s) and missing_glyphs_line(s) for s in sentences):
+        # a Chinese sentence in code points could not be read: its kind, and what to install
+        title = f"{report.name}: {findings[0].input} ({findings[0].kind})"
+        sentences = [f"no installed font can draw the sentence: {INSTALL}"]
     if shown < len(report.inputs):
         title += f" ({shown} of {len(report.inputs)} inputs shown)"
     lines = [title]
-    for finding in report.findings[:1]:
-        lines += textwrap.wrap(finding.message, width)
+    for sentence in sentences:  # a Chinese character is as wide as two others
+        lines += textwrap.wrap(sentence, width * len(sentence) // columns_of(sentence))
     return "\n".join(_text(line, fonts) for line in lines)
 
 

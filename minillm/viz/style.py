@@ -27,7 +27,7 @@ def book_style() -> None:
         "figure.constrained_layout.use": True,
         "figure.dpi": 100,
         "figure.figsize": (7.2, 3.6),
-        "font.sans-serif": [*_fonts(), "sans-serif"],
+        "font.family": _fonts(),  # families, not "sans-serif": only then glyphs fall back
         "image.cmap": "cividis",
         "legend.frameon": False,
     })

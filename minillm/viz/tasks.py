@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .figures import BLUE, GREEN, GREY, RED, YELLOW, _drawable, _fonts, new_figure
+from .figures import BLUE, GREEN, GREY, RED, YELLOW, _fonts, _line, _use_fonts, new_figure
 
 COLOURS = (BLUE, RED, GREEN, YELLOW, "#AA3377", "#66CCEE", GREY)
 STYLES = ("-", "--", "-.", ":")
@@ -34,27 +34,30 @@ def plot_bars(
             f"plot_bars: values must hold one number for each of the {len(groups)} groups, got "
             f"{dict(values)}"
         )
-    figure = new_figure(7.2, 1.2 + 0.32 * table.size)
+    figure, fonts = new_figure(7.2, 1.2 + 0.32 * table.size), _fonts()
     axes = figure.add_subplot()
     height, places = 0.8 / len(groups), np.arange(len(table))
     for i, group in enumerate(groups):
         at = places + (i - (len(groups) - 1) / 2) * height
-        bars = axes.barh(at, table[:, i], height, color=COLOURS[i % 7], label=group or None)
+        bars = axes.barh(
+            at, table[:, i], height, color=COLOURS[i % 7], label=_line(group, fonts) or None
+        )
         axes.bar_label(bars, fmt="%.3g", padding=3, fontsize=8)
     for name, value in (lines or {}).items():
         axes.axvline(value, color=GREY, linestyle=":", linewidth=1)
         axes.annotate(
-            f"{name} {value:.3g}", (value, 1), xycoords=("data", "axes fraction"), ha="center",
-            va="bottom", fontsize=8, color=GREY,
+            _line(f"{name} {value:.3g}", fonts), (value, 1), xycoords=("data", "axes fraction"),
+            ha="center", va="bottom", fontsize=8, color=GREY,
         )  # fmt: skip
-    axes.set_yticks(places, list(values))
+    axes.set_yticks(places, [_line(name, fonts) for name in values])
     axes.invert_yaxis()
     axes.set_xlim(right=max(float(table.max()) * 1.1, *(lines or {"": 0.0}).values()))
-    axes.set_xlabel(unit)
-    axes.set_title(title, pad=18 if lines else None)
+    axes.set_xlabel(_line(unit, fonts))
+    axes.set_title(_line(title, fonts), pad=18 if lines else None)
     if len(groups) > 1:
         axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(1, 0))
     axes.spines[["top", "right"]].set_visible(False)
+    _use_fonts(figure, fonts)
     return figure
 
 
@@ -80,24 +83,29 @@ def plot_curves(
     'GPT'
     """
     axes = new_figure(7.2, 4.2).add_subplot() if axes is None else axes
+    fonts = _fonts()
     for i, (name, points) in enumerate(curves.items()):
         x, y, *band = (np.asarray(part, dtype=float) for part in points)
         look = {"color": COLOURS[i % 7], "linestyle": STYLES[i % 4]}
-        axes.plot(x, y, label=name, marker="o" if markers else None, markersize=4, **look)
+        axes.plot(
+            x, y, label=_line(name, fonts), marker="o" if markers else None, markersize=4, **look
+        )
         if band:
             low, high = y - band[0], y + band[0]
             axes.fill_between(x, low, high, color=look["color"], alpha=0.15, linewidth=0)
     for name, value in (lines or {}).items():
         axes.axhline(value, color=GREY, linestyle=":", linewidth=1)
         axes.annotate(
-            f"{name} {value:.3g}", (1, value), xycoords=("axes fraction", "data"), ha="right",
-            va="bottom", fontsize=8, color=GREY,
+            _line(f"{name} {value:.3g}", fonts), (1, value), xycoords=("axes fraction", "data"),
+            ha="right", va="bottom", fontsize=8, color=GREY,
         )  # fmt: skip
     if log_x:
         axes.set_xscale("log")
-    axes.set(title=title, xlabel=x_label, ylabel=y_label)
+    words = {"title": title, "xlabel": x_label, "ylabel": y_label}
+    axes.set(**{place: _line(text, fonts) for place, text in words.items()})
     axes.legend(frameon=False)
     axes.spines[["top", "right"]].set_visible(False)
+    _use_fonts(axes, fonts)
     return axes.figure
 
 
@@ -123,10 +131,13 @@ def plot_confusion(counts: Any, labels: Sequence[str], title: str) -> Any:
     for i, j in np.ndindex(counts.shape):
         colour = "black" if share[i, j] > 0.6 else "white"
         axes.text(j, i, str(counts[i, j]), ha="center", va="center", color=colour, fontsize=8)
-    axes.set_xticks(range(len(labels)), labels, rotation=45, ha="right", fontsize=8)
-    axes.set_yticks(range(len(labels)), labels, fontsize=8)
-    axes.set(title=title, xlabel="said", ylabel="right")
+    fonts = _fonts()
+    names = [_line(label, fonts) for label in labels]
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right", fontsize=8)
+    axes.set_yticks(range(len(names)), names, fontsize=8)
+    axes.set(title=_line(title, fonts), xlabel="said", ylabel="right")
     figure.colorbar(image, ax=axes, shrink=0.8, label="share of the row")
+    _use_fonts(figure, fonts)
     return figure
 
 
@@ -150,21 +161,23 @@ def plot_words(places: Any, words: Sequence[str], kinds: Sequence[str], title: s
         )
     figure = new_figure(8.4, 6.0)
     axes = figure.add_subplot()
-    installed = _fonts()
-    free = _apart(places)
+    fonts, free = _fonts(), _apart(places)
     for i, kind in enumerate(dict.fromkeys(kinds)):
         chosen = [n for n, other in enumerate(kinds) if other == kind]
         axes.scatter(
-            *places[chosen].T, s=14, color=COLOURS[i % 7], marker="os^Dv*P"[i % 7], label=kind
-        )
+            *places[chosen].T, s=14, color=COLOURS[i % 7], marker="os^Dv*P"[i % 7],
+            label=_line(kind, fonts),
+        )  # fmt: skip
         for n in filter(free.__contains__, chosen):
             axes.annotate(
-                _drawable(words[n], installed), places[n], fontsize=7, color=COLOURS[i % 7],
-                xytext=(2, 2), textcoords="offset points", fontfamily=installed,
+                _line(words[n], fonts), places[n], fontsize=7, color=COLOURS[i % 7],
+                xytext=(2, 2), textcoords="offset points",
             )  # fmt: skip
-    axes.set(title=title, xlabel="first principal component", ylabel="second principal component")
+    axes.set(xlabel="first principal component", ylabel="second principal component")
+    axes.set_title(_line(title, fonts))
     axes.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
     axes.spines[["top", "right"]].set_visible(False)
+    _use_fonts(figure, fonts)
     return figure
 
 

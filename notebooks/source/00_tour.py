@@ -93,7 +93,7 @@ assert check_gradients(softmax_forward, wrong_backward, x).findings[0].kind == "
 world = ToyWorld()
 words = ["<end>", *world.vocabulary("english")]
 ids = {word: number for number, word in enumerate(words)}
-T = 64  # longer than any story
+T = 62  # the longest story, and <end>
 
 
 def encode(stories):
@@ -124,14 +124,15 @@ print(f"\n{len(words)} different words; 5,000 stories to learn from, 200 others 
 # that only counts how frequent each word is does better. Where does a small GPT with two layers end after some seconds?
 
 # %%
-steps = 500  # fast: 60
+steps = 450  # fast: 60
+minillm.manual_seed(0)
 model = GPT2LMHeadModel(
     GPT2Config(
-        vocab_size=len(words), n_positions=T, n_embd=48, n_layer=2, n_head=4, initializer_range=0.1,
+        vocab_size=len(words), n_positions=T, n_embd=48, n_layer=2, n_head=4, initializer_range=0.15,
         resid_pdrop=0.0, embd_pdrop=0.0, attn_pdrop=0.0,
     )  # fmt: skip
 )
-optimizer = AdamW(model.named_parameters(), lr=8e-3)
+optimizer = AdamW(model.named_parameters(), lr=1.2e-2)
 history = fit(
     model,
     optimizer,
@@ -151,13 +152,16 @@ levels = {
     "counts words": unigram_loss(train_words, test_words, len(words)),
     "knows the grammar": world.floor("english"),
 }
-history.plot(baselines=levels, title="A small GPT learns the toy world")
+figure = history.plot(baselines=levels, title="A small GPT learns the toy world")
+figure.axes[0].set_ylim(0, 7)
+figure.axes[0].texts[-1].set_verticalalignment("top")  # the last label below its line
+figure
 
 # %% tags=["check"]
 final = history.history["val_loss"][-1]
 assert world.floor("english") < final < 3.0
 assert steps < 200 or final < 0.95
-assert abs(history.losses[0] - math.log(len(words))) < 0.5
+assert abs(history.losses[0] - math.log(len(words))) < 1
 assert [round(level, 1) for level in levels.values()] == [6.0, 4.7, 0.8]
 
 # %% [markdown]
@@ -201,21 +205,30 @@ assert steps < 200 or words[p.argmax()] == one.derivation["hero"].capitalize()
 # **Attention（注意力）** is how a Transformer reads: each position looks back at earlier ones, and takes from them what it needs.
 # A row of the picture shows where one word looks; each row sums to 1.
 
-# %% alt="Two triangular heat maps of attention over the first words of a story, one for each head. Above the diagonal everything is zero: no word looks ahead. In one head many words look at the word just before them or at themselves, in the other the weight is spread more widely."
+# %% alt="Two triangular heat maps of attention over the first words of a story, one for each of two heads. Above the diagonal everything is zero: no word looks ahead. Bright spots mark the few earlier words that each word reads from."
 shown = ["<end>", *story.english_tokens[:22]]
 output = model(np.array([[ids[word] for word in shown]]), output_attentions=True)
+attention = output.attentions[-1][0]  # of the last layer: (heads, words, words)
+before_name, name = shown.index("there") + 1, shown.index("Leo")
+to_name = attention[:, before_name, name]  # from the comma after "there" to the first "Leo"
+two = np.argsort(-to_name)[:2]
 figure = plot_attention(
-    output.attentions[-1][0][:2], shown, title="Where each word looks, in the last layer (2 of 4 heads)"
-)
+    attention[two], shown, names=[f"head {head}" for head in two],
+    title="Where each word looks, in the last layer (2 of 4 heads)",
+)  # fmt: skip
 figure.set_size_inches(7.6, 4.2)
+print("from the comma after 'there' to the name Leo, head by head:", to_name.round(2))
 figure
 
 # %% tags=["check"]
-attention = output.attentions[-1][0]
 assert np.allclose(attention.sum(axis=-1), 1, atol=1e-5)
 assert np.triu(attention[0], k=1).max() == 0
+assert steps < 200 or to_name.max() > 0.3
 
 # %% [markdown]
+# At the comma after "there" the model has to say who acts next, and the answer stands far back: the hero's name. The line
+# above the picture shows how much of its attention each head sends there. Nobody has told the model to do that.
+#
 # **An experiment.** Go back to the training cell, set `n_layer=1`, and run it and everything below. What happens to the
 # loss, and to the hero's name? Then two layers again, and 1500 steps: how near does the loss come to the floor?
 #

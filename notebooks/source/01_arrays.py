@@ -181,7 +181,9 @@ assert (difference**2).mean() == 2.5
 #
 # ## The library's own code
 #
-# The operations first, then the one function that sums back. Change a line in either cell and run the check below.
+# Each operation is a pair: `forward` returns the result and `saved`, which is what `backward` will need. `_prepare` looks
+# whether shapes and dtypes fit; an input without a gradient, such as an integer, gets `None`. First the operations, then
+# the one function that sums back. Change a line in either cell and run the check below.
 
 # %% library="minillm.ops.arithmetic:add_forward,add_backward,multiply_forward,multiply_backward"
 
@@ -316,8 +318,8 @@ assert finding.kind in ("transposed", "wrong_entries")
 #
 # $$(B, T, C) \; @ \; (C, F) \to (B, T, F)$$
 #
-# So $B$ and $T$ may be joined to $N = B \cdot T$ rows first, and that is what the library does: one large product is
-# faster than many small ones. For a row $n$:
+# So $B$ and $T$ may be joined to $N = B \cdot T$ rows first, which makes one large product of many small ones. For a
+# row $n$:
 #
 # <a id="formula-matmul"></a>
 # $$\text{out}_{nf} = \sum_{c=1}^{C} a_{nc} \, b_{cf} \tag{10}$$

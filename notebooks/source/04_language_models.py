@@ -586,4 +586,4 @@ def choose_mixture(train, validation, candidates):
 # - C. E. Shannon (1948), *A mathematical theory of communication*, Bell System Technical Journal 27, section 6: entropy, here (5); section 3: sampling from n-grams.
 # - I. H. Witten, T. C. Bell (1991), *The zero-frequency problem*, IEEE Transactions on Information Theory 37(4), method C: the weights in (6).
 # - D. Jurafsky, J. H. Martin, *Speech and Language Processing* (draft of the 3rd edition), chapter 3: n-grams, perplexity, smoothing; here (1) to (3).
-# - In the library: `minillm/tasks/ngrams.py`, `minillm/tasks/ideal.py`, `minillm/training/baselines.py`; `python -m minillm task language-modelling`.
+# - In the library: [minillm/tasks/ngrams.py](../minillm/tasks/ngrams.py), [minillm/tasks/ideal.py](../minillm/tasks/ideal.py), [minillm/training/baselines.py](../minillm/training/baselines.py); `python -m minillm task language-modelling`.

@@ -229,9 +229,9 @@ print(f"best that sees the whole story    {world.floor('english'):.3f}")
 # $$W \leftarrow W - \eta \, \frac{\partial L}{\partial W} \tag{4}$$
 #
 # That is **gradient descent（梯度下降）**. Each step here uses 256 pairs drawn at random, a
-# **mini-batch（小批量）**, which is cheaper than all pairs and right on average. The rate looks enormous.
-# By (3) a row's gradient is divided by $N$, but only the pairs that start with its word contribute,
-# and most words are rare.
+# **mini-batch（小批量）**, which is cheaper than all pairs and right on average. The rate, 40, looks
+# enormous. By (3) a row's gradient is divided by $N$, but only the pairs that start with its word
+# contribute, and most words are rare.
 
 # %%
 steps, learning_rate = 600, 40.0
@@ -685,4 +685,4 @@ def best_table(pairs):
 # - Y. Bengio, R. Ducharme, P. Vincent, C. Jauvin (2003), *A neural probabilistic language model*, JMLR 3, section 2: the table $C$ is (1), the network is theirs without the
 #   direct connections.
 # - I. Goodfellow, Y. Bengio, A. Courville (2016), *Deep Learning*, section 4.3, eq. 4.5: gradient descent, here (4); section 5.9: mini-batches.
-# - In the library: `minillm/ops/embedding.py`, `minillm/nn/layers.py` (`nn.Embedding`), `python -m minillm gradcheck embedding`.
+# - In the library: [minillm/ops/embedding.py](../minillm/ops/embedding.py), [minillm/nn/layers.py](../minillm/nn/layers.py) (`nn.Embedding`), `python -m minillm gradcheck embedding`.

@@ -722,4 +722,4 @@ def clip(gradients, limit):
 # - I. Loshchilov, F. Hutter (2019), *Decoupled weight decay regularization*, arXiv:1711.05101, algorithm 2: here (6), without their schedule multiplier.
 # - R. Pascanu, T. Mikolov, Y. Bengio (2013), *On the difficulty of training recurrent neural networks*, arXiv:1211.5063, algorithm 1: here (7).
 # - I. Loshchilov, F. Hutter (2017), *SGDR*, arXiv:1608.03983, eq. 5: the cosine in (8).
-# - In the library: `minillm/optim/`.
+# - In the library: [minillm/optim/](../minillm/optim/).

@@ -89,9 +89,10 @@ class TinyGPT(Module):
 # $$L_0 = -\log \frac{1}{V} = \log V \tag{1}$$
 #
 # A fresh model is not quite that ignorant: its logits are random numbers with some standard deviation $s$. They add a little.
-# If they are normally distributed, the mean of $e^x$ is $e^{s^2/2}$, and so the first loss is about
+# The loss is $\log \sum_j e^{x_j} - x_y$ ([chapter 5](05_softmax_cross_entropy.ipynb)). If the logits are normally distributed
+# around 0, the mean of $e^x$ is $e^{s^2/2}$ and that of $x_y$ is 0, and so the first loss is about
 #
-# $$L_0 \approx \log \Big( V e^{s^2/2} \Big) - 0 = \log V + \frac{s^2}{2} \tag{2}$$
+# $$L_0 \approx \log \Big( V e^{s^2/2} \Big) = \log V + \frac{s^2}{2} \tag{2}$$
 
 # %%
 x, y = TextBatches(train_ids, T, B, seed=0).batch(0)

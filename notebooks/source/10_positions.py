@@ -25,6 +25,7 @@ import minillm
 from minillm import functional as F
 from minillm import nn, ops
 from minillm.gradcheck import check_gradients
+from minillm.models import GPT2Config
 from minillm.optim import Adam
 from minillm.training import fit
 from minillm.viz import book_style
@@ -38,6 +39,7 @@ rng = np.random.default_rng(0)
 #
 # Attention gives position $t$ the mean of the values of all positions $s$, with weights that depend on the query $q_t$ and the keys $k_s$:
 #
+# <a id="formula-scaled-dot-product-attention-short"></a>
 # $$\mathrm{out}_t = \sum_{s} p_{ts}\, v_s, \qquad p_{ts} = \frac{e^{q_t \cdot k_s / \sqrt{D}}}{\sum_{r} e^{q_t \cdot k_r / \sqrt{D}}}$$
 #
 # Now write the words in another order: apply a **permutation（置换）** to the rows of the input. Each row's $q$, $k$ and $v$ come from that row alone, so they move along.
@@ -57,7 +59,8 @@ def read(*sentence):
 
 one, other = read("dog", "bites", "man"), read("man", "bites", "dog")
 for word in words:
-    print(f"{word:6s} first numbers {one[word][:3].round(4)}   other order {other[word][:3].round(4)}")
+    first, second = one[word][:3].round(4), other[word][:3].round(4)
+    print(f"{word:6s} first numbers {first}   other order {second}")
 print("largest difference:", max(abs(one[word] - other[word]).max() for word in words).round(12))
 
 # %% tags=["check"]
@@ -88,7 +91,7 @@ assert all(np.allclose(one[word], other[word], rtol=0, atol=1e-14) for word in w
 # $$e_{t,2i} = \sin(\omega_i t), \qquad e_{t,2i+1} = \cos(\omega_i t), \qquad
 #   \omega_i = 10000^{-2i/C}, \qquad i = 0, \dots, C/2 - 1 \tag{2}$$
 #
-# The **wavelength（波长）**, the number of tokens in one full turn, is $2\pi / \omega_i = 2\pi \cdot 10000^{2i/C}$. It grows from hand to hand by the same factor, from $2\pi \approx 6$ tokens to nearly
+# The **wavelength（波长）**, the number of tokens in one full turn, is $2\pi / \omega_i = 2\pi \cdot 10000^{2i/C}$. It grows from hand to hand by the same factor, from $2\pi \approx 6$ tokens to somewhat less than
 # $2\pi \cdot 10000 \approx 63{,}000$.
 #
 # ### A step is a rotation
@@ -96,6 +99,7 @@ assert all(np.allclose(one[word], other[word], rtol=0, atol=1e-14) for word in w
 # This table has a property that explains why it was chosen. Go on by $k$ tokens. The angle of hand $i$ grows by $\omega_i k$, and the addition theorems of sine and cosine say
 #
 # $$\sin(\omega_i t + \omega_i k) = \sin(\omega_i t) \cos(\omega_i k) + \cos(\omega_i t) \sin(\omega_i k)$$
+#
 # $$\cos(\omega_i t + \omega_i k) = \cos(\omega_i t) \cos(\omega_i k) - \sin(\omega_i t) \sin(\omega_i k)$$
 #
 # Both right-hand sides are linear in the old pair. So the new pair is a matrix times the old one, and the matrix is a rotation that knows $k$ but not $t$:
@@ -184,6 +188,9 @@ try:
 except ValueError as error:
     print(textwrap.fill(str(error), 88))
 
+# %% tags=["check"]
+assert GPT2Config().n_positions == 1024
+
 # %% [markdown]
 # ## Rotary embedding: turn instead of add
 #
@@ -257,7 +264,8 @@ def score(t, s, interleaved=False):
 
 
 for t, s in ((5, 2), (103, 100), (5, 5), (150, 150)):
-    print(f"t = {t:3d}, s = {s:3d}: score {score(t, s):7.4f}   layouts mixed {score(t, s, True):7.4f}")
+    right, mixed = score(t, s), score(t, s, interleaved=True)
+    print(f"t = {t:3d}, s = {s:3d}: score {right:7.4f}   layouts mixed {mixed:7.4f}")
 
 # %% tags=["check"]
 assert abs(score(5, 2) - score(103, 100)) < 1e-12
@@ -320,8 +328,8 @@ for kind, style in (("none", ":"), ("learned", "--"), ("sines", "-."), ("rotary"
     ids, labels = earlier(500, 48, back)
     right = (model(ids).data.argmax(axis=-1) == labels).mean(axis=0)
     axes.plot(range(back + 1, 49), right[back:], style, label=kind)
-    shares[kind] = right[back:length].mean(), right[length:].mean()
-    print(f"{kind:8s} up to position {length}: {shares[kind][0]:4.0%}   beyond: {shares[kind][1]:4.0%}")
+    shares[kind] = inside, beyond = right[back:length].mean(), right[length:].mean()
+    print(f"{kind:8s} up to position {length}: {inside:4.0%}   beyond: {beyond:4.0%}")
 axes.axvline(length + 0.5, color="0.5", linewidth=0.8)
 axes.annotate("longest in training", (length + 0.8, 1.07), fontsize=8)
 axes.set(title=f"Name the token {back} places before", xlabel="position (tokens)")
@@ -393,7 +401,8 @@ def my_table(length, width):
 # %% self_check="table"
 found = my_table(4, 6)
 assert found.shape == (4, 6), f"the shape is {found.shape}, it should be (4, 6)"
-assert np.allclose(found[0], [0, 1, 0, 1, 0, 1]), f"at position 0 sines are 0, cosines 1: {found[0]}"
+first = [0, 1, 0, 1, 0, 1]
+assert np.allclose(found[0], first), f"at position 0 sines are 0, cosines 1: {found[0]}"
 assert np.allclose(found[3, :2], [math.sin(3), math.cos(3)]), "the first hand turns by 1 per token"
 second = 3 / 10000 ** (2 / 6)
 assert np.allclose(found[3, 2:4], [math.sin(second), math.cos(second)]), "the second hand is wrong"

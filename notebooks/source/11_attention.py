@@ -62,7 +62,7 @@ rng = np.random.default_rng(0)
 # $\mathrm{out} = p\, v$. The sequence that asks may be the one that answers: if $q$, $k$ and $v$ are all computed from the same $x$,
 # one speaks of **self-attention（自注意力）**, and $S = T$.
 #
-# The last factor is easily forgotten on paper: one of the articles that this project follows writes attention
+# The last factor is easily forgotten on paper: one of the [articles](../docs/articles.md) that this project follows writes attention
 # *without* $v$. What it then describes is the matrix $p$ of weights, not the answer.
 #
 # ## Why divide by $\sqrt{D}$?

@@ -536,4 +536,4 @@ def answer(vectors, a, b, c):
 # - J. Pennington, R. Socher, C. D. Manning (2014), *GloVe: Global vectors for word representation*, EMNLP: eq. 8 and 9 are (5) and (6).
 # - T. Mikolov, W. Yih, G. Zweig (2013), *Linguistic regularities in continuous space word representations*, NAACL, section 4: analogies.
 # - O. Levy, Y. Goldberg, I. Dagan (2015), *Improving distributional similarity with lessons learned from word embeddings*, TACL 3: why the settings matter more than the method.
-# - In the library: `minillm/models/word2vec.py`, `minillm/models/glove.py`, `minillm/models/word_vectors.py`; `python -m minillm task word-vectors`.
+# - In the library: [minillm/models/word2vec.py](../minillm/models/word2vec.py), [minillm/models/glove.py](../minillm/models/glove.py), [minillm/models/word_vectors.py](../minillm/models/word_vectors.py); `python -m minillm task word-vectors`.

@@ -40,7 +40,7 @@ import numpy as np
 import minillm
 from minillm import ops
 from minillm.data import LengthBatches, TokenMasker, ToyWorld
-from minillm.finetuning import freeze, layerwise_groups, trainable_parameters
+from minillm.finetuning import freeze, layerwise_groups
 from minillm.gradcheck import check_gradients
 from minillm.models import (
     BertConfig,
@@ -163,13 +163,14 @@ def tuned_from(start, labelled, rate=3e-3, steps=60, seed=0):
 
 # %%
 found = {}
-print("labelled sentences   fresh body   pre-trained      (mean of 3 draws of the sentences)")
+draws = 3  # fast: 2
+print(f"labelled sentences   fresh body   pre-trained      (mean of {draws} draws of the sentences)")
 for n in (10, 30, 100):
     for start in (lambda model: model, body_of):
         found.setdefault(n, []).append(
             [
                 share_right(tuned_from(start, sentences[300 * k : 300 * k + n], seed=k), test)
-                for k in range(3)
+                for k in range(draws)
             ]
         )
     fresh, tuned = np.mean(found[n], axis=1)
@@ -192,13 +193,15 @@ plt.show()
 for n in (10, 30):
     fresh, tuned = np.mean(found[n], axis=1)
     assert tuned > fresh + 0.02
+gains = {n: np.subtract(*np.mean(found[n], axis=1)[::-1]) for n in found}
+assert gains[10] > gains[100]
 
 # %% [markdown]
 # The gain is largest where labels are fewest. Guessing hidden words has taught the model which words do the same job in a
 # sentence, and that is what this task asks for.
 #
 # It is no law. The pre-training must have learned what the task needs. Take sentiment: is the last sentence of a story happy or
-# sad? A few single words tell, and the class is read at the place of [BOS], about which no hidden word ever asked.
+# sad? A few single words tell, and the class is read at the place of `[BOS]`, about which no hidden word ever asked.
 
 # %%
 endings = [(story.sentences[-1], story.sentiment == "positive") for story in parts.train]
@@ -214,7 +217,7 @@ means = {}
 for n in (10, 100):
     for name, start in (("fresh", lambda model: model), ("pre-trained", body_of)):
         scores = []
-        for k in range(3):
+        for k in range(draws):
             minillm.manual_seed(k)
             two = dataclasses.replace(config, num_labels=2)
             model = start(BertForSequenceClassification(two))
@@ -277,7 +280,6 @@ assert best < len(plain["step"]) - 3
 
 # %% [markdown]
 # The loss on the training sentences goes to zero: the model knows them by heart. On others it gets *worse* after the best point.
-# The accuracy may hardly change meanwhile. What grows is the confidence with which the model is wrong.
 #
 # ## Remedies
 #
@@ -360,14 +362,17 @@ plt.show()
 # %% tags=["check"]
 end = {name: run["val_loss"][-1] for name, run in runs.items()}
 assert end["10 times the data"] < 0.6 * end["no remedy"]
-assert min(runs["dropout"]["val_loss"]) < min(plain["val_loss"]) + 0.05
-assert end["weight decay"] < end["no remedy"]
+for name in ("weight decay", "dropout"):
+    lowest = min(runs[name]["val_loss"])
+    assert abs(lowest - min(plain["val_loss"])) < 0.15
+    assert end[name] > 1.03 * lowest
+assert end["frozen body"] < end["no remedy"]
 assert end["pre-trained body"] < end["no remedy"]
 assert runs["early stopping"]["step"][-1] < 200
 
 # %% [markdown]
-# Weight decay and dropout put the rise off. Early stopping cuts it off. What helps most is knowledge from elsewhere: a pre-trained
-# body, or more sentences.
+# Weight decay and dropout, as they are set here, change the best point little, and the loss still rises after it. Early stopping cuts
+# the rise off. What helps most is knowledge from elsewhere: a pre-trained body, frozen or not, and more sentences.
 #
 # **Try it:** change `decay`, `dropout` and `patience`. Which of them changes the *lowest* point of the curve, and which only what
 # comes after it?

@@ -94,6 +94,7 @@ rng = np.random.default_rng(0)
 #
 # This is the **reparameterisation trick（重参数化技巧）**, and (3) the **pathwise gradient（路径梯度）**: it follows the path from
 # $\mu$ through $z$ to the loss. The layer gives $\lambda = \log \sigma^2$ and not $\sigma$, so that no output is out of range.
+# (Numbers of formulas in the library's comments are those of its own files.)
 
 # %% library="minillm.ops.gaussian:gaussian_sample_forward,gaussian_sample_backward"
 

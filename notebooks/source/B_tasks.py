@@ -169,6 +169,9 @@ assert not wrong.passed
 assert np.isclose(soft_f1_forward(program.astype(float), y=truth)[0], f1(program, truth))
 
 # %% [markdown]
+# With the wrong gradient the honest letters ($y_n = 0$) are never pushed down. It passes unseen where all labels are 1: a test needs both
+# kinds.
+#
 # ## Parts of a text
 #
 # Semantic roles and names are **spans（区间）**, runs of words. A span counts only if its kind, its first and its last word are all

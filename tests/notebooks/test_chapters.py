@@ -78,7 +78,7 @@ def test_the_chapter_is_complete(chapter):
     assert text.count("\n## ") >= 3
     for cell in chapter.cells:
         keys = set(cell.metadata) - {"alt", "library", "tags", "exercise", "self_check", "wrong",
-                                     "minutes", "teaches", "catches"}  # fmt: skip
+                                     "picture", "minutes", "teaches", "catches"}  # fmt: skip
         assert not keys, f"unknown keys {keys} at {cell.source[:60]!r}"
 
 
@@ -106,6 +106,17 @@ def test_links_between_chapters_lead_somewhere(chapter):
 @each_chapter
 def test_the_chapter_runs_and_its_sentences_hold(chapter):
     build.execute(chapters.chapter_notebook(chapter, checks=True, fast=True), timeout=120)
+
+
+def test_pictures_of_the_readme_are_those_of_the_book():
+    pictures = {}
+    for chapter in CHAPTERS:
+        pictures |= build.named_pictures(notebook_of(chapter))
+    shown = {path.stem: path.read_bytes() for path in build.IMAGES.glob("*.png")}
+    assert shown == pictures, "run: make notebooks"
+    for page in ("README.md", "README.zh-CN.md"):
+        text = (NOTEBOOKS.parent / page).read_text(encoding="utf-8")
+        assert set(re.findall(r"\(docs/images/(\w+)\.png\)", text)) == set(pictures)
 
 
 OPERATIONS = sorted((NOTEBOOKS.parent / "minillm" / "ops").glob("*.py"))

@@ -125,3 +125,11 @@ def test_a_chinese_title_lacks_no_glyph():
 def test_wrong_shapes_are_refused(shape, tokens):
     with pytest.raises(ValueError, match="plot_attention"):
         plot_attention(np.zeros(shape), ["a"] * tokens)
+
+
+def test_names_of_baselines_stand_where_no_curve_ends():
+    figure = draw(plot_history(a_history(), baselines={"floor": 1.5, "nothing": 5.0}))
+    [axes] = figure.axes
+    sides = {text.get_text().split()[0]: text.get_va() for text in axes.texts}
+    assert sides == {"floor": "top", "nothing": "bottom"}
+    assert axes.get_ylim()[0] < 1.5

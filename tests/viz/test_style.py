@@ -13,12 +13,16 @@ from minillm.viz import book_style
 # (Viénot, Brettel & Mollon 1999, table of the reduced transformations)
 WITHOUT_CONES = {
     "all cones": np.eye(3),
-    "no L cones (protanopia)": np.array(
-        [[0.11238, 0.88762, 0.0], [0.11238, 0.88762, 0.0], [0.00401, -0.00401, 1.0]]
-    ),
-    "no M cones (deuteranopia)": np.array(
-        [[0.29275, 0.70725, 0.0], [0.29275, 0.70725, 0.0], [-0.02234, 0.02234, 1.0]]
-    ),
+    "no L cones (protanopia)": np.array([
+        [0.11238, 0.88762, 0.0],
+        [0.11238, 0.88762, 0.0],
+        [0.00401, -0.00401, 1.0],
+    ]),
+    "no M cones (deuteranopia)": np.array([
+        [0.29275, 0.70725, 0.0],
+        [0.29275, 0.70725, 0.0],
+        [-0.02234, 0.02234, 1.0],
+    ]),
 }
 
 
@@ -34,9 +38,11 @@ def seen(colour, cones):
     rgb = np.array(to_rgb(colour))
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     linear = np.clip(WITHOUT_CONES[cones] @ linear, 0, 1)
-    to_xyz = np.array(
-        [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
-    )
+    to_xyz = np.array([
+        [0.4124, 0.3576, 0.1805],
+        [0.2126, 0.7152, 0.0722],
+        [0.0193, 0.1192, 0.9505],
+    ])
     x, y, z = np.cbrt(to_xyz @ linear / [0.9505, 1.0, 1.089])
     return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ..language import say
 from ..report import Finding
 from .edges import changed_edge
 from .evidence import Call, Mismatch
@@ -56,22 +57,10 @@ def diagnose(
     analytic   what backward returned, for each of K cotangents; numeric (K, *shape) the truth
     jacobian   (M, n) the truth for every output, None if it was not kept
     """
-    name, shape = call.names[index], numeric.shape[1:]
-    if any(grad is None for grad in analytic):
-        message = f"backward returned None for {name}, but the output depends on it"
-        return Finding(name, "zero_gradient", message)
-    found = np.asarray(analytic[0])
-    if any(np.shape(grad) != found.shape for grad in analytic):
-        return Finding(
-            name, "wrong_shape", f"the shape of the gradient of {name} differs from call to call"
-        )
-    dtype = next((g.dtype for g in analytic if g.dtype != numeric.dtype), numeric.dtype)
-    if found.shape != shape and dtype.kind != "c":
-        kind, message = wrong_shape(name, analytic, numeric, call.outputs)
-        return Finding(name, kind, message)
-    if dtype != numeric.dtype:
-        message = f"the gradient of {name} is {dtype}, but {name} is {numeric.dtype}"
-        return Finding(name, "wrong_dtype", message)
+    name = call.names[index]
+    formal = _wrong_form(name, analytic, numeric, call.outputs)
+    if formal:
+        return formal
     stacked = np.stack([np.asarray(grad) for grad in analytic])
     place = worst_entry(stacked, numeric)
     details: dict[str, Any] = {
@@ -82,7 +71,10 @@ def diagnose(
     }
     if not np.isfinite(stacked).all():
         count = int((~np.isfinite(stacked[0])).sum())
-        message = f"{count} of {found.size} entries of the gradient of {name} are NaN or Inf"
+        message = say(
+            "{count} of {size} entries of the gradient of {name} are NaN or Inf",
+            count=count, size=stacked[0].size, name=name,
+        )  # fmt: skip
         return Finding(name, "not_finite", message, **details)
     mismatch = Mismatch(call, index, stacked, numeric, jacobian, tolerance)
     tiny = mismatch.has_matrices and not mismatch.D.any()  # then no other matrix explains it
@@ -92,8 +84,32 @@ def diagnose(
             kind, message, factor = answer
             details["certainty"] = DOUBT.get(rule, 0)
             return Finding(name, kind, message, factor=factor, **details)
-    message = f"the gradient of {name} is wrong, and no pattern was found"
+    message = say("the gradient of {name} is wrong, and no pattern was found", name=name)
     return Finding(name, "unknown", message, certainty=2, **details)
+
+
+def _wrong_form(
+    name: str, analytic: list[Any], numeric: np.ndarray, outputs: tuple[Any, ...]
+) -> Finding | None:
+    """The finding on a gradient that has no numbers to compare: None, another shape or dtype."""
+    if any(grad is None for grad in analytic):
+        message = say("backward returned None for {name}, but the output depends on it", name=name)
+        return Finding(name, "zero_gradient", message)
+    found = np.asarray(analytic[0])
+    if any(np.shape(grad) != found.shape for grad in analytic):
+        message = say("the shape of the gradient of {name} differs from call to call", name=name)
+        return Finding(name, "wrong_shape", message)
+    dtype = next((g.dtype for g in analytic if g.dtype != numeric.dtype), numeric.dtype)
+    if found.shape != numeric.shape[1:] and dtype.kind != "c":
+        kind, message = wrong_shape(name, analytic, numeric, outputs)
+        return Finding(name, kind, message)
+    if dtype != numeric.dtype:
+        message = say(
+            "the gradient of {name} is {found}, but {name} is {dtype}",
+            name=name, found=dtype, dtype=numeric.dtype,
+        )  # fmt: skip
+        return Finding(name, "wrong_dtype", message)
+    return None
 
 
 def relative_errors(analytic: np.ndarray, numeric: np.ndarray) -> np.ndarray:

@@ -20,11 +20,23 @@ import numpy as np
 from ... import functional as F
 from ...autograd import Tensor
 from ..inputs import fresh
+from ..language import later, say
 from .evidence import Mismatch, same
 
 Named = tuple[str, str, float | None]
 Gain = Callable[[str, int], float]
-GAINS = {0.0: "is not followed", -1.0: "has the wrong sign", 2.0: "is counted twice"}
+GAINS = {
+    0.0: later("in the gradient of {name} the way through {place} is not followed"),
+    -1.0: later("in the gradient of {name} the way through {place} has the wrong sign"),
+    2.0: later("in the gradient of {name} the way through {place} is counted twice"),
+}
+STEPS = (
+    later("in the gradient of {name} only the first of {steps} time steps counts: their contributions "
+          "must be added up"),
+    later("in the gradient of {name} only the last of {steps} time steps counts: their contributions "
+          "must be added up"),
+)  # fmt: skip
+ROW_SUM = later("the row sum of the softmax")
 
 
 class Dials:
@@ -57,7 +69,7 @@ def changed_edge(m: Mismatch) -> Named | None:
         return None  # the program is not what was checked, so its gradient proves nothing
     for kind, words, gain in _turned(m, dials.names, dials.steps):
         if _gives(m, program, gain):
-            return kind, f"in the gradient of {m.name} {words}", None
+            return kind, words, None
     return None
 
 
@@ -65,14 +77,13 @@ def _turned(m: Mismatch, names: list[str], steps: int) -> Iterator[tuple[str, st
     """Every hypothesis: (kind, words, gains)."""
     for name in names:
         for c, what in GAINS.items():
-            kind = "missing_sum_term" if "sum" in name else "dropped_branch"
-            words = f"the way through {name} {what}"
+            kind = "missing_sum_term" if name == ROW_SUM else "dropped_branch"
+            place = say(name) if " " in name else name  # one word: an argument of the program
+            words = say(what, name=m.name, place=place)
             yield kind, words, partial(_one_dial, name, c)
     shared = [name for name in names if name in m.call.names]
-    for kept, word in ((0, "first"), (steps - 1, "last")):
-        words = (
-            f"only the {word} of {steps} time steps counts: their contributions must be added up"
-        )
+    for kept, sentence in ((0, STEPS[0]), (steps - 1, STEPS[1])):
+        words = say(sentence, name=m.name, steps=steps)
         yield "missing_broadcast_sum", words, partial(_one_step, shared, kept)
 
 
@@ -125,11 +136,11 @@ def _attention(dial: Dials, inputs: list, options: dict[str, Any]) -> tuple[Tens
         seen = seen & np.tri(T, S, S - T, dtype=bool)
     top = np.where(seen, s.data, -1e30).max(axis=-1, keepdims=True)
     e = F.exp(F.where(s - top, Tensor(np.zeros(s.shape)), condition=seen)) * seen
-    total = F.maximum(dial("the row sum of the softmax", F.sum(e, axis=-1, keepdims=True)), 1e-30)
+    total = F.maximum(dial(ROW_SUM, F.sum(e, axis=-1, keepdims=True)), 1e-30)
     p = e / total
     if p_drop:
         p = F.dropout(p, p=p_drop, rng=rng)
-    return (dial("the probabilities", p) @ values,)
+    return (dial(later("the probabilities"), p) @ values,)
 
 
 def _steps(x: Tensor, options: dict[str, Any]) -> Iterator[tuple[int, Tensor, np.ndarray]]:
@@ -149,7 +160,7 @@ def _rnn(dial: Dials, inputs: list, options: dict[str, Any]) -> tuple[Tensor, ..
     x, h, weight_x, weight_h, bias = inputs
     hs = []
     for t, x_t, running in _steps(x, options):
-        before = dial("the state on its way to the next step", h, t)
+        before = dial(later("the state on its way to the next step"), h, t)
         a = x_t @ dial("weight_x", weight_x, t) + before @ dial("weight_h", weight_h, t)
         a = a if bias is None else a + dial("bias", bias, t)
         h = F.where(F.tanh(a), h, condition=running)
@@ -163,14 +174,15 @@ def _gru(dial: Dials, inputs: list, options: dict[str, Any]) -> tuple[Tensor, ..
     hs, H = [], weight_h.shape[0]
     for t, x_t, running in _steps(x, options):
         u = x_t @ dial("weight_x", weight_x, t)
-        v = dial("the state in the product with weight_h", h, t) @ dial("weight_h", weight_h, t)
+        before = dial(later("the state in the product with weight_h"), h, t)
+        v = before @ dial("weight_h", weight_h, t)
         u = u if bias_x is None else u + dial("bias_x", bias_x, t)
         v = v if bias_h is None else v + dial("bias_h", bias_h, t)
-        r = dial("the reset gate r", F.sigmoid(u[:, :H] + v[:, :H]), t)
-        z = dial("the update gate z", F.sigmoid(u[:, H : 2 * H] + v[:, H : 2 * H]), t)
-        recurrent = dial("the recurrent part of the new state", v[:, 2 * H :], t)
-        n = dial("the new state n", F.tanh(u[:, 2 * H :] + r * recurrent), t)
-        h_new = (1 - z) * n + z * dial("the state that z lets through", h, t)
+        r = dial(later("the reset gate r"), F.sigmoid(u[:, :H] + v[:, :H]), t)
+        z = dial(later("the update gate z"), F.sigmoid(u[:, H : 2 * H] + v[:, H : 2 * H]), t)
+        recurrent = dial(later("the recurrent part of the new state"), v[:, 2 * H :], t)
+        n = dial(later("the new state n"), F.tanh(u[:, 2 * H :] + r * recurrent), t)
+        h_new = (1 - z) * n + z * dial(later("the state that z lets through"), h, t)
         h = F.where(h_new, h, condition=running)
         hs.append(h * running)
     return _stack(hs), h
@@ -181,16 +193,16 @@ def _lstm(dial: Dials, inputs: list, options: dict[str, Any]) -> tuple[Tensor, .
     x, h, c, weight_x, weight_h, bias = inputs
     hs, H = [], weight_h.shape[0]
     for t, x_t, running in _steps(x, options):
-        before = dial("the state h on its way to the next step", h, t)
+        before = dial(later("the state h on its way to the next step"), h, t)
         a = x_t @ dial("weight_x", weight_x, t) + before @ dial("weight_h", weight_h, t)
         a = a if bias is None else a + dial("bias", bias, t)
         blocks = [a[:, j * H : (j + 1) * H] for j in range(4)]
-        i = dial("the input gate i", F.sigmoid(blocks[0]), t)
-        f = dial("the forget gate f", F.sigmoid(blocks[1]), t)
-        g = dial("the new cell content g", F.tanh(blocks[2]), t)
-        o = dial("the output gate o", F.sigmoid(blocks[3]), t)
-        c_new = f * dial("the cell c on its way to the next step", c, t) + i * g
-        h_new = o * F.tanh(dial("the cell c on its way to h", c_new, t))
+        i = dial(later("the input gate i"), F.sigmoid(blocks[0]), t)
+        f = dial(later("the forget gate f"), F.sigmoid(blocks[1]), t)
+        g = dial(later("the new cell content g"), F.tanh(blocks[2]), t)
+        o = dial(later("the output gate o"), F.sigmoid(blocks[3]), t)
+        c_new = f * dial(later("the cell c on its way to the next step"), c, t) + i * g
+        h_new = o * F.tanh(dial(later("the cell c on its way to h"), c_new, t))
         h = F.where(h_new, h, condition=running)
         c = F.where(c_new, c, condition=running)
         hs.append(h * running)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..language import say
 from .evidence import Mismatch, proportional, same
 from .words import where
 
@@ -34,32 +35,39 @@ def local_derivative(m: Mismatch) -> Named | None:
     turned = "" if one_factor else _turned_term(candidates, a, d)
     ratio = one_factor or ("" if turned else _monomial(candidates, a, d))
     if ratio:
-        formulas = _formulas(candidates, a, d)
-        if formulas and "should be" not in formulas:
-            formulas += f", which is ({ratio}) times what it should be"
-        message = f"is computed as {formulas}" if formulas else (
-            f"is ({ratio}) times what it should be: that factor is in it once too often, or is not "
-            "divided out"
-        )  # fmt: skip
-        return "wrong_operand", f"the gradient of {m.name} {message}", None
-    term = turned or _missing_term(m, candidates, a, d, space, columns)
+        return "wrong_operand", _wrong_factor(m, candidates, a, d, ratio), None
+    if turned:
+        return "dropped_branch", say(
+            "the gradient of {name} has the term {term} with the wrong sign", name=m.name, term=turned
+        ), None  # fmt: skip
+    term = _missing_term(m, candidates, a, d, space, columns)
     if term:
-        message = (
-            f"the gradient of {m.name} lacks the term {term}: the output depends on {m.name} in more "
-            "than one way, and one of them is not followed (a term of the product rule, or of a sum)"
-        )
-        if turned:
-            message = f"the gradient of {m.name} has the term {turned} with the wrong sign"
-        return "dropped_branch", message, None
+        return "dropped_branch", say(
+            "the gradient of {name} lacks the term {term}: the output depends on {name} in more than "
+            "one way, and one of them is not followed (a term of the product rule, or of a sum)",
+            name=m.name, term=term,
+        ), None  # fmt: skip
     wrong = ~np.isclose(a, d, rtol=1e-6, atol=1e-9 * np.abs(d).max())
     if wrong.sum() == 1 or (columns and wrong.mean() <= 0.5):
         return None  # most are right: which ones are not says more
-    formulas = _formulas(candidates, a, d)
-    message = f"the gradient of {m.name} is computed as {formulas}" if formulas else (
-        f"every entry of the gradient of {m.name} depends on the right entry of grad_out, but with "
-        "the wrong derivative: a factor is missing, or another array stands in its place"
+    message = _formulas(m.name, candidates, a, d)[0] or say(
+        "every entry of the gradient of {name} depends on the right entry of grad_out, but with the "
+        "wrong derivative: a factor is missing, or another array stands in its place", name=m.name,
     )  # fmt: skip
     return "wrong_operand", message, None
+
+
+def _wrong_factor(m: Mismatch, candidates: list, a: np.ndarray, d: np.ndarray, ratio: str) -> str:
+    """The sentence for a = ratio * d."""
+    message, right = _formulas(m.name, candidates, a, d)
+    if not message:
+        return say(
+            "the gradient of {name} is ({ratio}) times what it should be: that factor is in it once "
+            "too often, or is not divided out", name=m.name, ratio=ratio,
+        )  # fmt: skip
+    return message if right else message + say(
+        ", which is ({ratio}) times what it should be", ratio=ratio
+    )  # fmt: skip
 
 
 def _two_classes(a: np.ndarray, d: np.ndarray) -> bool:
@@ -71,13 +79,23 @@ def _two_classes(a: np.ndarray, d: np.ndarray) -> bool:
     return 0 < off.size < a.size and same(off, np.full_like(off, off[0]))
 
 
-def _formulas(candidates: list, a: np.ndarray, d: np.ndarray) -> str:
-    """'grad_out * (1 - out), it should be grad_out * (1 - tanh(x)^2)', as far as both are known."""
+def _formulas(name: str, candidates: list, a: np.ndarray, d: np.ndarray) -> tuple[str, str]:
+    """(a sentence with the formula that was used and the right one, as far as known, the right one).
+
+    'the gradient of x is computed as grad_out * (1 - out), it should be grad_out * (1 - tanh(x)^2)'
+    """
     used, right = (_monomial(candidates, x, np.ones_like(a), both=True) for x in (a, d))
     times = lambda words: f"grad_out {words[2:] if words.startswith('1 / ') else '* ' + words}"  # noqa: E731
+    used, right = times(used) if used else "", times(right) if right else ""
+    return computed_as(name, used or (right and say("something else")), right), right
+
+
+def computed_as(name: str, used: str, right: str) -> str:
+    """'the gradient of a is computed as grad_out @ b, it should be grad_out @ b.T'; "" if unknown."""
     if not used:
-        return f"something else, it should be {times(right)}" if right else ""
-    return times(used) + (f", it should be {times(right)}" if right else "")
+        return ""
+    message = say("the gradient of {name} is computed as {used}", name=name, used=used)
+    return message + (say(", it should be {right}", right=right) if right else "")
 
 
 def _turned_term(candidates: list, a: np.ndarray, d: np.ndarray) -> str:
@@ -235,12 +253,15 @@ def _missing_term(
     if columns:
         support = np.abs(term) > 1e-6 * np.abs(d).max()
         if 0 < support.mean() <= 0.5 and m.call.integers:
-            return f"at the entries that {m.call.integers[0][0]} points to ({where(m, support)})"
+            return say(
+                "at the entries that {ids} points to ({where})",
+                ids=m.call.integers[0][0], where=where(m, support),
+            )  # fmt: skip
     if np.shape(m.call.outputs[0]) == space and _fits(m.shape, space):
         out, x = np.ravel(m.call.outputs[0]), np.broadcast_to(m.call.inputs[m.index], space).ravel()
         # the product rule for out = x h(x): the two terms are h = out / x and x h' = d - h
         if same(a * x, out) or same(a * x, d * x - out):
-            return f"of the product rule (out = {m.name} * h({m.name}) has two)"
+            return say("of the product rule (out = {name} * h({name}) has two)", name=m.name)
     return ""
 
 
@@ -255,7 +276,7 @@ def factor_of_entries(m: Mismatch) -> Named | None:
     """B = J with every column, or every row, times a number of its own."""
     if not m.has_matrices:
         return None
-    for words, B, J in ((f"the gradient of {m.name}", m.B.T, m.J.T), ("grad_out", m.B, m.J)):
+    for of_entries, B, J in ((True, m.B.T, m.J.T), (False, m.B, m.J)):
         norms = (J * J).sum(axis=1)
         factors = np.divide((B * J).sum(axis=1), norms, out=np.ones(len(J)), where=norms > 0)
         if not same(B, factors[:, None] * J):
@@ -263,19 +284,23 @@ def factor_of_entries(m: Mismatch) -> Named | None:
         name = _matching_array(m, factors, m.shape if B.shape[0] == m.B.shape[1] else None)
         wrong = ~np.isclose(factors, 1, rtol=1e-6)
         values = np.unique(np.round(factors[wrong & (norms > 0)], 9))
-        if len(values) == 1 and words != "grad_out" and not wrong.all():
-            return "wrong_entries", (
-                f"the entries of the gradient of {m.name} at {where(m, wrong)} are {values[0]:.6g} "
-                "times what they should be; the others are right"
+        if len(values) == 1 and of_entries and not wrong.all():
+            return "wrong_entries", say(
+                "the entries of the gradient of {name} at {where} are {factor:.6g} times what they "
+                "should be; the others are right",
+                name=m.name, where=where(m, wrong), factor=values[0],
             ), float(values[0])  # fmt: skip
-        if len(values) == 1 and words == "grad_out" and (factors[norms > 0] == 1).any():
-            return "dropped_branch", (
-                f"what arrives at {int(wrong.sum())} entries of the output counts {values[0]:.4g} "
-                f"times in the gradient of {m.name}; what arrives at the others is right"
+        if len(values) == 1 and not of_entries and (factors[norms > 0] == 1).any():
+            return "dropped_branch", say(
+                "what arrives at {count} entries of the output counts {factor:.4g} times in the "
+                "gradient of {name}; what arrives at the others is right",
+                count=int(wrong.sum()), factor=values[0], name=m.name,
             ), None  # fmt: skip
-        return "wrong_operand", (
-            f"{words} is multiplied by {name or 'a number of its own at each entry'} too much: an "
-            f"array factor on the way to {m.name} is missing, or another one stands in its place"
+        return "wrong_operand", say(
+            "{what} is multiplied by {factor} too much: an array factor on the way to {name} is "
+            "missing, or another one stands in its place", name=m.name,
+            what=say("the gradient of {name}", name=m.name) if of_entries else "grad_out",
+            factor=name or say("a number of its own at each entry"),
         ), None  # fmt: skip
     return None
 
@@ -305,13 +330,10 @@ def product(m: Mismatch) -> Named | None:
     right = _products(m, m.numeric)
     masked = "" if right else _products(m, m.numeric, masked=True)
     if masked:
-        return "wrong_entries", (
-            f"the gradient of {m.name} is computed as {used}, it should be {masked}: the mask is "
-            "forgotten in backward"
-        ), None  # fmt: skip
-    message = f"the gradient of {m.name} is computed as {used}"
-    message += f", it should be {right}" if right else ": that is the wrong product"
-    return "wrong_operand", message, None
+        message = computed_as(m.name, used, masked)
+        return "wrong_entries", message + say(": the mask is forgotten in backward"), None
+    message = computed_as(m.name, used, right)
+    return "wrong_operand", message + ("" if right else say(": that is the wrong product")), None
 
 
 def _products(m: Mismatch, gradient: np.ndarray, masked: bool = False) -> str:

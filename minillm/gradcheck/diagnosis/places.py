@@ -9,10 +9,35 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..language import later, say
 from .evidence import Mismatch, proportional, same
+from .shapes import axes_in_words
 from .words import listing, where, which
 
 Named = tuple[str, str, float | None]
+LOST_OUTPUT = later(
+    "the gradient that arrives through output {number} is not passed on to {name}: grad_out[{number}] "
+    "must be added in"
+)
+LOST_AND_WRONG = later(
+    "the gradient that arrives through output {number} is not passed on to {name} (and the rest is "
+    "wrong too): grad_out[{number}] must be added in"
+)
+MASKS = {  # by whether entries get too much, and whether they get too little
+    (True, True): later(": the mask or condition of forward is turned round or another one"),
+    (True, False): later(": the mask or condition of forward is missing"),
+    (False, True): later(": the mask or condition of forward is applied too widely"),
+}
+SUMMED = {
+    "sum": later(
+        "every entry of the gradient of {name} is the sum of the right gradient over axis {axis}: "
+        "backward sums over that axis, but its entries are not shared"
+    ),
+    "mean": later(
+        "every entry of the gradient of {name} is the mean of the right gradient over axis {axis}: "
+        "backward sums over that axis, but its entries are not shared"
+    ),
+}
 
 
 def transposed(m: Mismatch) -> Named | None:
@@ -25,12 +50,12 @@ def transposed(m: Mismatch) -> Named | None:
         turned = m.numeric.transpose(0, *(a + 1 for a in order))
         for sign in (1, -1):
             if same(m.analytic, sign * turned.reshape(m.numeric.shape)):
-                words = "the gradient of {} is transposed: axes {} stand where {} belong{}"
-                message = words.format(
-                    m.name, order, tuple(range(len(m.shape))), "" if sign > 0 else ", with a minus"
-                )
+                message = say(
+                    "the gradient of {name} is transposed: axes {axes} stand where {right} belong",
+                    name=m.name, axes=order, right=tuple(range(len(m.shape))),
+                ) + ("" if sign > 0 else say(", with a minus"))  # fmt: skip
                 if len(m.shape) == 2:
-                    message = f"the transpose of the gradient of {m.name} is right"
+                    message = say("the transpose of the gradient of {name} is right", name=m.name)
                 return "transposed", message, None
     return None
 
@@ -73,21 +98,25 @@ def averaged(m: Mismatch) -> Named | None:
     ratios = (m.B[:, wrong] * m.J[:, wrong]).sum(axis=0) / (m.J[:, wrong] ** 2).sum(axis=0)
     if not m.call.integers or not same(m.B[:, wrong], ratios * m.J[:, wrong]):
         return None
-    return "wrong_entries", (
-        f"the gradient of {m.name} is wrong only at {where(m, wrong)}: entries that are used "
-        f"{' or '.join(map(str, counted))} times are {ratios.min():.4g} to {ratios.max():.4g} times "
-        "what they should be. Repeated uses must be added up, not averaged or weighted"
+    return "wrong_entries", say(
+        "the gradient of {name} is wrong only at {where}: entries that are used {counts} times are "
+        "{low:.4g} to {high:.4g} times what they should be. Repeated uses must be added up, not "
+        "averaged or weighted", name=m.name, where=where(m, wrong),
+        counts=say(" or ").join(map(str, counted)), low=ratios.min(), high=ratios.max(),
     ), None  # fmt: skip
 
 
 def _duplicates(m: Mismatch, places: str, label: str, at: np.ndarray | None) -> str:
-    start = f"the gradient of {m.name} is wrong only at {places}"
+    start = say("the gradient of {name} is wrong only at {where}", name=m.name, where=places)
     if at is not None:
         shown = ", ".join(str(int(i)) for i in at[:5])
-        start = f"the gradient of {m.name} is wrong only where {label} repeats ({shown})"
-    return (
-        f"{start}: an entry that is used several times must get the sum of all its gradients, but "
-        "keeps only one of them. Add up (np.add.at, or +=) instead of assigning (=)"
+        start = say(
+            "the gradient of {name} is wrong only where {ids} repeats ({values})",
+            name=m.name, ids=label, values=shown,
+        )  # fmt: skip
+    return start + say(
+        ": an entry that is used several times must get the sum of all its gradients, but keeps only "
+        "one of them. Add up (np.add.at, or +=) instead of assigning (=)"
     )
 
 
@@ -99,7 +128,7 @@ def one_of_a_sum(m: Mismatch) -> Named | None:
     if not (J & ~B).any() or (B & ~J).any() or not same(m.B[B], m.J[B]):
         return None
     for j, rows in enumerate(m.rows):
-        out = "the output" if len(m.rows) == 1 else f"output {j}"
+        out = say("the output") if len(m.rows) == 1 else say("output {number}", number=j)
         for axes in _axis_sets(np.ndim(m.call.outputs[j])):
             index = m.out_places[j][:, axes]
             kept = np.unique(index[B[rows].any(axis=1)], axis=0)
@@ -111,14 +140,23 @@ def one_of_a_sum(m: Mismatch) -> Named | None:
             shared = (J[rows] & ~alone).any(axis=0) & alone.any(axis=0)
             if (alone == B[rows]).all() and shared.any():
                 if len(axes) == 1 and _has_axis_too(m, j, J[rows], axes[0]):
-                    return _only(m, f"{listing(kept[:, 0])} of axis {axes[0]} of {out}")
-                words = f"axis {axes[0]}" if len(axes) == 1 else f"axes {axes}"
-                place = listing(kept[:, 0]) if len(axes) == 1 else f"place {kept[0].tolist()}"
-                return "missing_broadcast_sum", (
-                    f"only {place} of {words} of {out} counts in the gradient of {m.name}: {m.name} is "
-                    f"shared by {len(used)} places there, so its gradient is the sum over all of them"
-                ), None  # fmt: skip
+                    return _only(m, listing(kept[:, 0]), axes[0], out)
+                return _one_place(m, axes, kept, len(used), out)
     return None
+
+
+def _one_place(
+    m: Mismatch, axes: tuple[int, ...], kept: np.ndarray, places: int, out: str
+) -> Named:
+    """A shared input: of all its places only this one counts."""
+    place = listing(kept[:, 0])
+    if len(axes) > 1:
+        place = say("place {index}", index=kept[0].tolist())
+    return "missing_broadcast_sum", say(
+        "only {place} of {axes} of {out} counts in the gradient of {name}: {name} is shared by "
+        "{count} places there, so its gradient is the sum over all of them",
+        place=place, axes=axes_in_words(axes), out=out, name=m.name, count=places,
+    ), None  # fmt: skip
 
 
 def _has_axis_too(m: Mismatch, j: int, J: np.ndarray, a: int) -> bool:
@@ -132,11 +170,12 @@ def _has_axis_too(m: Mismatch, j: int, J: np.ndarray, a: int) -> bool:
     return False
 
 
-def _only(m: Mismatch, kept: str) -> Named:
+def _only(m: Mismatch, kept: str, axis: int, out: str) -> Named:
     """What arrives at other places of an axis that the input has too is lost."""
-    return "dropped_branch", (
-        f"only what arrives at {kept} is passed on to {m.name}, but {m.name} acts on the output at "
-        "other places too: their gradient must be added in"
+    return "dropped_branch", say(
+        "only what arrives at {kept} of axis {axis} of {out} is passed on to {name}, but {name} acts "
+        "on the output at other places too: their gradient must be added in",
+        kept=kept, axis=axis, out=out, name=m.name,
     ), None  # fmt: skip
 
 
@@ -160,11 +199,8 @@ def lost_output(m: Mismatch) -> Named | None:
             others = np.ones(len(m.J), bool)
             others[rows] = False
             if m.J[rows].any() and not m.B[rows].any() and m.B[others].any():
-                more = "" if same(m.B[others], m.J[others]) else " (and the rest is wrong too)"
-                return "dropped_branch", (
-                    f"the gradient that arrives through output {j} is not passed on to {m.name}{more}: "
-                    f"grad_out[{j}] must be added in"
-                ), None  # fmt: skip
+                sentence = LOST_OUTPUT if same(m.B[others], m.J[others]) else LOST_AND_WRONG
+                return "dropped_branch", say(sentence, number=j, name=m.name), None
     return None
 
 
@@ -176,9 +212,9 @@ def lost_places(m: Mismatch) -> Named | None:
     columns = m.J[lost].any(axis=0) & m.B.any(axis=0)
     if columns.any() and not m.D[~lost].any():
         count, total = int(lost.sum()), int(m.J.any(axis=1).sum())
-        return "dropped_branch", (
-            f"what arrives at {count} of the {total} entries of the outputs is not passed on to "
-            f"{m.name}, though {m.name} acts on them; the rest is right"
+        return "dropped_branch", say(
+            "what arrives at {count} of the {total} entries of the outputs is not passed on to {name}, "
+            "though {name} acts on them; the rest is right", count=count, total=total, name=m.name,
         ), None  # fmt: skip
     return None
 
@@ -202,14 +238,22 @@ def through_time(m: Mismatch) -> Named | None:
                 and not B[rows][~kept].any()
                 and same(m.B[rows][kept], m.J[rows][kept])
             ):
-                steps = "its own index" if inside == 0 else f"{inside} steps away"
-                return "dropped_branch", (
-                    f"along {_both(m, j, a, b)} an entry of {m.name} gets only the gradient that "
-                    f"arrives at {steps}, "
-                    f"but it acts on the output up to {reach} steps away: the gradient that flows on "
-                    "along this axis is dropped"
-                ), None  # fmt: skip
+                return _cut_in_time(m, b, inside, reach)
     return None
+
+
+def _cut_in_time(m: Mismatch, b: int, inside: int, reach: int) -> Named:
+    """An entry acts `reach` steps away, but hears only from `inside` steps away."""
+    steps = say("its own index") if inside == 0 else say("{count} steps away", count=inside)
+    letters = m.call.shapes.get(m.name, [])
+    axis = say("axis {axis}", axis=b)
+    if len(letters) == len(m.shape) and letters[b].isalpha():
+        axis = say("axis {axis} ({letter})", axis=b, letter=letters[b])
+    return "dropped_branch", say(
+        "along {axis} of {name} an entry of {name} gets only the gradient that arrives at {steps}, but "
+        "it acts on the output up to {reach} steps away: the gradient that flows on along this axis is "
+        "dropped", axis=axis, name=m.name, steps=steps, reach=reach,
+    ), None  # fmt: skip
 
 
 def _shared_axes(m: Mismatch, j: int) -> Iterator[tuple[int, int]]:
@@ -219,12 +263,6 @@ def _shared_axes(m: Mismatch, j: int) -> Iterator[tuple[int, int]]:
         for b in range(len(m.shape)):
             if out[a] == m.shape[b] > 1:
                 yield a, b
-
-
-def _both(m: Mismatch, j: int, a: int, b: int) -> str:
-    letters = m.call.shapes.get(m.name, [])
-    name = f" ({letters[b]})" if len(letters) == len(m.shape) and letters[b].isalpha() else ""
-    return f"axis {b}{name} of {m.name}"
 
 
 def reordered(m: Mismatch) -> Named | None:
@@ -240,9 +278,9 @@ def reordered(m: Mismatch) -> Named | None:
     spread = _spread(m)
     if spread:
         return spread
-    return "wrong_entries", (
-        f"the gradient of {m.name} holds the right numbers in the wrong places: "
-        f"{_movement(m, source, moved)}"
+    return "wrong_entries", say(
+        "the gradient of {name} holds the right numbers in the wrong places: {movement}",
+        name=m.name, movement=_movement(m, source, moved),
     ), None  # fmt: skip
 
 
@@ -256,9 +294,10 @@ def _reordered_outputs(m: Mismatch) -> Named | None:
     if same(used, right) or not same(used[order], right[target]):
         return None
     moved = int((~np.isclose(used[:, 0], right[:, 0], rtol=1e-6, atol=1e-9)).sum())
-    return "wrong_entries", (
-        f"the gradient of {m.name} is right but for the order of grad_out: {moved} of its entries are "
-        "sent back to the place of another one (sorted, shifted, reshaped or reversed on the way)"
+    return "wrong_entries", say(
+        "the gradient of {name} is right but for the order of grad_out: {moved} of its entries are "
+        "sent back to the place of another one (sorted, shifted, reshaped or reversed on the way)",
+        name=m.name, moved=moved,
     ), None  # fmt: skip
 
 
@@ -270,13 +309,16 @@ def _movement(m: Mismatch, source: np.ndarray, moved: np.ndarray) -> str:
         if (to[:, others] != from_[:, others]).any():
             continue
         if (to[:, a] + from_[:, a] == size - 1).all():
-            return f"reversed along axis {a}"
+            return say("reversed along axis {axis}", axis=a)
         steps = np.unique((to[:, a] - from_[:, a]) % size)
         if len(steps) == 1:
-            return f"shifted by {int(steps[0])} along axis {a}"
+            return say("shifted by {steps} along axis {axis}", steps=int(steps[0]), axis=a)
     first = int(np.argmax(moved))
     here, there = ([int(i) for i in p[first]] for p in (to, from_))
-    return f"{int(moved.sum())} entries are misplaced; {here} holds what belongs to {there}"
+    return say(
+        "{count} entries are misplaced; {here} holds what belongs to {there}",
+        count=int(moved.sum()), here=here, there=there,
+    )  # fmt: skip
 
 
 def _spread(m: Mismatch) -> Named | None:
@@ -286,9 +328,10 @@ def _spread(m: Mismatch) -> Named | None:
     found, true = _constant_axes(m, m.analytic), _constant_axes(m, m.numeric)
     wrong, right = [a for a in found if a not in true], [a for a in true if a not in found]
     if wrong and right:
-        return "wrong_axis", (
-            f"the gradient of {m.name} is the same all along axis {wrong[0]}, but should be the same "
-            f"along axis {right[0]}: grad_out is spread along the wrong axis"
+        return "wrong_axis", say(
+            "the gradient of {name} is the same all along axis {wrong}, but should be the same along "
+            "axis {right}: grad_out is spread along the wrong axis",
+            name=m.name, wrong=wrong[0], right=right[0],
         ), None  # fmt: skip
     return None
 
@@ -297,9 +340,9 @@ def untransposed(m: Mismatch) -> Named | None:
     """B = J^T: what forward does is done again, instead of its transpose."""
     if not m.has_matrices or m.J.shape[0] != m.J.shape[1] or not same(m.B, m.J.T):
         return None
-    return "wrong_operand", (
-        f"the gradient of {m.name} is what forward itself would make of grad_out; backward must use "
-        "the transpose of that map (a rotation turned back, a matrix transposed)"
+    return "wrong_operand", say(
+        "the gradient of {name} is what forward itself would make of grad_out; backward must use the "
+        "transpose of that map (a rotation turned back, a matrix transposed)", name=m.name,
     ), None  # fmt: skip
 
 
@@ -312,12 +355,14 @@ def signs(m: Mismatch) -> Named | None:
     if not flipped.any() or (flipped == (m.J != 0)).all():
         return None
     if (flipped[:, columns] == (m.J != 0)[:, columns]).all() and not columns[used].all():
-        return "wrong_entries", (
-            f"the gradient of {m.name} has the wrong sign at {where(m, columns)}; the rest is right"
+        return "wrong_entries", say(
+            "the gradient of {name} has the wrong sign at {where}; the rest is right",
+            name=m.name, where=where(m, columns),
         ), None  # fmt: skip
-    return "dropped_branch", (
-        f"of the {int((m.J != 0).sum())} ways in which the entries of {m.name} act on the output, "
-        f"{int(flipped.sum())} count with the wrong sign: one of the terms has the wrong sign"
+    return "dropped_branch", say(
+        "of the {ways} ways in which the entries of {name} act on the output, {count} count with the "
+        "wrong sign: one of the terms has the wrong sign",
+        ways=int((m.J != 0).sum()), name=m.name, count=int(flipped.sum()),
     ), None  # fmt: skip
 
 
@@ -335,10 +380,7 @@ def summed_too_far(m: Mismatch) -> Named | None:
                 and same(m.analytic, spread)
                 and (used == (total != 0).any(axis=a + 1)).all()
             ):
-                return "wrong_axis", (
-                    f"every entry of the gradient of {m.name} is the {word} of the right gradient over "
-                    f"axis {a}: backward sums over that axis, but its entries are not shared"
-                ), None  # fmt: skip
+                return "wrong_axis", say(SUMMED[word], name=m.name, axis=a), None
     return None
 
 
@@ -366,20 +408,21 @@ def mask(m: Mismatch) -> Named | None:
         return None  # no mask lets an entry in and keeps it out
     parts = []
     if got.any():
-        parts.append(
-            f"{int(got.sum())} entries get a gradient and should get none ({which(m, got)})"
-        )
+        parts.append(say(
+            "{count} entries get a gradient and should get none ({where})",
+            count=int(got.sum()), where=which(m, got),
+        ))  # fmt: skip
     if missed.any():
-        parts.append(
-            f"{int(missed.sum())} entries get none and should get one ({which(m, missed)})"
-        )
-    rest = "" if wrong.all() else "; the others are right"
-    rest = rest if abs(factor - 1) < 1e-5 else f"; the others are {factor:.4g} times too large"
-    advice = ": the mask or condition of forward is " + (
-        "turned round or another one" if got.any() and missed.any()
-        else "missing" if got.any() else "applied too widely"
-    )  # fmt: skip
-    return "wrong_entries", f"in the gradient of {m.name} {' and '.join(parts)}{rest}{advice}", None
+        parts.append(say(
+            "{count} entries get none and should get one ({where})",
+            count=int(missed.sum()), where=which(m, missed),
+        ))  # fmt: skip
+    message = say("in the gradient of {name} {parts}", name=m.name, parts=say(" and ").join(parts))
+    if abs(factor - 1) >= 1e-5:
+        message += say("; the others are {factor:.4g} times too large", factor=factor)
+    elif not wrong.all():
+        message += say("; the others are right")
+    return "wrong_entries", message + say(MASKS[bool(got.any()), bool(missed.any())]), None
 
 
 def _whole(lost: np.ndarray, J: np.ndarray) -> bool:
@@ -405,25 +448,27 @@ def wrong_axis(m: Mismatch) -> Named | None:
         found = [b for _, b in pairs if off[b, "B"]]
         extra = [b for b in found if b not in true]
         if extra:
-            verb = (
-                f"along axis {true[0]}"
-                if len(true) == 1
-                else "along no axis"
-                if not true
-                else "less"
-            )
-            return "wrong_axis", (
-                f"each entry of the gradient of {m.name} depends on grad_out along axis "
-                f"{', '.join(map(str, found))}, but forward mixes entries {verb}: a sum or mean in "
-                "backward runs over the wrong axis, or over too many"
-            ), None  # fmt: skip
+            return _mixed(m, found, true)
     for a in _constant_axes(m, m.analytic):
         if a not in _constant_axes(m, m.numeric):
-            return "wrong_axis", (
-                f"the gradient of {m.name} is the same all along axis {a}, but its entries act on "
-                "different outputs: a sum in backward runs over more entries of grad_out than it should"
+            return "wrong_axis", say(
+                "the gradient of {name} is the same all along axis {axis}, but its entries act on "
+                "different outputs: a sum in backward runs over more entries of grad_out than it "
+                "should", name=m.name, axis=a,
             ), None  # fmt: skip
     return None
+
+
+def _mixed(m: Mismatch, found: list[int], true: list[int]) -> Named:
+    """Backward mixes entries along the axes `found`, forward along `true`."""
+    mixing = say("less")
+    if len(true) < 2:
+        mixing = say("along axis {axis}", axis=true[0]) if true else say("along no axis")
+    return "wrong_axis", say(
+        "each entry of the gradient of {name} depends on grad_out along axis {axes}, but forward mixes "
+        "entries {mixing}: a sum or mean in backward runs over the wrong axis, or over too many",
+        name=m.name, axes=", ".join(map(str, found)), mixing=mixing,
+    ), None  # fmt: skip
 
 
 def _constant_axes(m: Mismatch, gradient: np.ndarray) -> list[int]:

@@ -6,9 +6,11 @@ axis of size 7.  That is why the sentence can say which division is missing.
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
+from ..language import say
 from .evidence import Mismatch, proportional, same
 
 PRECISION = 1e-5  # relative: how exactly a factor must hit its explanation
@@ -28,10 +30,13 @@ def constant_factor(m: Mismatch) -> Named | None:
     if factor is None or np.abs(m.A - factor * m.N).max() > 0.01 * np.abs(m.A - m.N).max():
         return _factor_of_one_output(m)
     if abs(factor + 1) < PRECISION:
-        message = f"the gradient of {m.name} has the wrong sign everywhere: a minus is missing, "
-        message += "or there is one too many"
+        message = say(
+            "the gradient of {name} has the wrong sign everywhere: a minus is missing, or there is one "
+            "too many", name=m.name,
+        )  # fmt: skip
         return "sign_flipped", message, -1.0
-    return "scaled", f"the gradient of {m.name} is {explain_factor(m, factor)}", factor
+    words = explain_factor(m, factor)
+    return "scaled", say("the gradient of {name} is {words}", name=m.name, words=words), factor
 
 
 def _factor_of_one_output(m: Mismatch) -> Named | None:
@@ -49,23 +54,25 @@ def _factor_of_one_output(m: Mismatch) -> Named | None:
         factors.append(factor)
     worst = int(np.argmax(np.abs(np.array(factors) - 1)))
     kind = "sign_flipped" if abs(factors[worst] + 1) < PRECISION else "scaled"
-    words = explain_factor(m, factors[worst])
-    message = f"the part of the gradient of {m.name} that arrives through output {worst} is {words}"
+    message = say(
+        "the part of the gradient of {name} that arrives through output {number} is {words}",
+        name=m.name, number=worst, words=explain_factor(m, factors[worst]),
+    )  # fmt: skip
     return kind, message, factors[worst]
 
 
 def explain_factor(m: Mismatch, factor: float) -> str:
     """'0.5 times what it should be, everywhere: ...', with the reason if a size or constant is one."""
-    sign, size = ("-" if factor < 0 else ""), abs(factor)
+    size = abs(factor)
     if size > 1.5:
-        start = f"{size:.5g} times too large, everywhere" + (
-            " (and has the wrong sign)" if sign else ""
-        )
+        start = say("{factor:.5g} times too large, everywhere", factor=size)
+        if factor < 0:
+            start += say(" (and has the wrong sign)")
     else:
-        start = f"{factor:.5g} times what it should be, everywhere"
+        start = say("{factor:.5g} times what it should be, everywhere", factor=factor)
     for value, words, advice in _explanations(m, size):
         if value > 0 and abs(size / value - 1) < PRECISION:
-            return f"{start}: {words}{advice}"
+            return start + say(": ") + words + advice
     return start
 
 
@@ -78,52 +85,61 @@ def _explanations(m: Mismatch, factor: float) -> Iterator[Explanation]:
     yield from _powers(sizes)
     yield from _options(m)
     for words, value in CONSTANTS.items():
-        yield value, f"a constant {words} too many", ""
-        yield 1 / value, f"a constant {words} is missing", ""
+        yield value, say("a constant {value} too many", value=words), ""
+        yield 1 / value, say("a constant {value} is missing", value=words), ""
     yield from _pairs(sizes)
     for n, where in sizes.items():
-        less = f": divided by {n - 1} instead of {n}"
-        yield n / (n - 1), f"that is {n}/{n - 1}, and {where}", less
-        more = f": divided by {n} instead of {n - 1}"
-        yield (n - 1) / n, f"that is {n - 1}/{n}, and {where}", more
-        yield n * n, f"that is {n} squared, and {where}", f": the division by {n} is missing twice"
+        for used, right in ((n - 1, n), (n, n - 1)):
+            instead = say(": divided by {used} instead of {right}", used=used, right=right)
+            yield right / used, _that_is(f"{right}/{used}", where), instead
+        twice = say(": the division by {value} is missing twice", value=n)
+        yield n * n, _that_is(say("{value} squared", value=n), where), twice
+
+
+def _that_is(value: Any, where: str) -> str:
+    """'that is 7, and T = 7'."""
+    return say("that is {value}, and {where}", value=value, where=where)
+
+
+def _missing(value: Any) -> str:
+    return say(": the division by {value} is missing", value=value)
 
 
 def _powers(sizes: dict[int, str]) -> Iterator[Explanation]:
     """Sizes, their roots, and the inverses."""
     for n, where in sizes.items():
-        missing, twice = "the division by {} is missing", "the division by {} is done twice"
         root = f"sqrt({n})"
-        yield n**0.5, f"that is {root}, and {where}", ": " + missing.format(root)
-        yield n**-0.5, f"that is 1/{root}, and {where}", ": " + twice.format(root)
-        yield n, f"that is {n}, and {where}", ": " + missing.format(n)
-        mean = f": divided by {n} once too often (a mean, not a sum)"
-        yield 1 / n, f"that is 1/{n}, and {where}", mean
+        twice = say(": the division by {value} is done twice", value=root)
+        yield n**0.5, _that_is(root, where), _missing(root)
+        yield n**-0.5, _that_is(f"1/{root}", where), twice
+        yield n, _that_is(n, where), _missing(n)
+        mean = say(": divided by {value} once too often (a mean, not a sum)", value=n)
+        yield 1 / n, _that_is(f"1/{n}", where), mean
 
 
 def _options(m: Mismatch) -> Iterator[Explanation]:
     """The numbers among the arguments, such as dropout's p and the scale of attention."""
     for name, value in _scalars(m):
-        yield value, f"that is {name}", f": the division by {name} is missing"
-        yield 1 / value, f"that is 1/{name}", f": the factor {name} is missing"
+        forms = [(name, value, f"1/{name}")]
         if 0 < value < 1:
-            rest = f"1 - {name}"
-            yield 1 - value, f"that is {rest}", f": the division by {rest} is missing"
-            yield 1 / (1 - value), f"that is 1 / ({rest})", f": the factor {rest} is missing"
+            forms.append((f"1 - {name}", 1 - value, f"1 / (1 - {name})"))
+        for words, number, inverse in forms:
+            lost = say(": the factor {value} is missing", value=words)
+            yield number, say("that is {value}", value=words), _missing(words)
+            yield 1 / number, say("that is {value}", value=inverse), lost
 
 
 def _pairs(sizes: dict[int, str]) -> Iterator[Explanation]:
     """Products, then quotients, of two sizes."""
     pairs = [(a, b) for a in sizes for b in sizes if a < b]
     for a, b in pairs:
-        product = f"that is {a} * {b}, and {sizes[a]}"
-        yield a * b, product, f": the division by {a * b} is missing"
-        mean = ": divided by both once too often (a mean, not a sum)"
-        yield 1 / (a * b), f"that is 1/({a} * {b}), and {sizes[a]}", mean
+        yield a * b, _that_is(f"{a} * {b}", sizes[a]), _missing(a * b)
+        mean = say(": divided by both once too often (a mean, not a sum)")
+        yield 1 / (a * b), _that_is(f"1/({a} * {b})", sizes[a]), mean
     for a, b in pairs:
         for x, y in ((a, b), (b, a)):
-            over = ": the mean is taken over the wrong axis"
-            yield x / y, f"that is {x}/{y}, and {sizes[a]}", over
+            over = say(": the mean is taken over the wrong axis")
+            yield x / y, _that_is(f"{x}/{y}", sizes[a]), over
 
 
 def _sizes(m: Mismatch) -> dict[int, str]:
@@ -132,20 +148,23 @@ def _sizes(m: Mismatch) -> dict[int, str]:
     everything = [(m.name, m.shape)]
     everything += [(n, np.shape(x)) for n, x in zip(m.call.names, m.call.inputs, strict=True)]
     several = len(m.call.outputs) > 1
-    everything += [(f"output {j}" if several else "the output", np.shape(o))
+    everything += [(say("output {number}", number=j) if several else say("the output"), np.shape(o))
                    for j, o in enumerate(m.call.outputs)]  # fmt: skip
     for label, shape in everything:
         letters = m.call.shapes.get(label, [])
         for a, n in reversed(list(enumerate(shape))):
             letter = letters[a] if len(letters) == len(shape) else ""
-            words = f"{letter} = {n}" if letter.isalpha() else f"axis {a} of {label} has size {n}"
+            words = f"{letter} = {n}"
+            if not letter.isalpha():
+                words = say("axis {axis} of {name} has size {size}", axis=a, name=label, size=n)
             sizes.setdefault(int(n), words)
     for label, shape in everything:
         if len(shape) > 1:
-            sizes.setdefault(int(np.prod(shape)), f"{label} has {int(np.prod(shape))} entries")
+            total = int(np.prod(shape))
+            sizes.setdefault(total, say("{name} has {size} entries", name=label, size=total))
     for label, ids in m.call.integers:
         kept = int((ids >= 0).sum())
-        sizes.setdefault(kept, f"{kept} entries of {label} count")
+        sizes.setdefault(kept, say("{size} entries of {name} count", size=kept, name=label))
     return {n: words for n, words in sizes.items() if n > 1}
 
 
@@ -162,10 +181,10 @@ def zero(m: Mismatch) -> Named | None:
     """Nothing at all comes back."""
     if m.A.any():
         return None
-    message = (
-        f"the gradient of {m.name} is zero everywhere, but the output depends on {m.name}: the way "
-        "back to it is cut (forgotten, detached, or overwritten by zeros)"
-    )
+    message = say(
+        "the gradient of {name} is zero everywhere, but the output depends on {name}: the way back to "
+        "it is cut (forgotten, detached, or overwritten by zeros)", name=m.name,
+    )  # fmt: skip
     return "zero_gradient", message, None
 
 
@@ -174,9 +193,10 @@ def exchanged_inputs(m: Mismatch) -> Named | None:
     for i, name in enumerate(m.call.names):
         other = m.call.matrices[i] if i != m.index and m.has_matrices else None
         if other is not None and other.shape == m.B.shape and same(other, m.J):
-            message = (
-                f"what backward returns for {name} is the gradient of {m.name}: the gradients must "
-                f"come in the order of the arguments ({', '.join(m.call.names)})"
-            )
+            message = say(
+                "what backward returns for {other} is the gradient of {name}: the gradients must come "
+                "in the order of the arguments ({names})",
+                other=name, name=m.name, names=", ".join(m.call.names),
+            )  # fmt: skip
             return "wrong_operand", message, None
     return None

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..language import say
 from .evidence import same
 
 
@@ -18,37 +19,48 @@ def wrong_shape(
     """
     found = np.stack([np.asarray(grad, dtype=np.float64) for grad in analytic])
     shape, got = numeric.shape[1:], found.shape[1:]
-    start = f"the gradient of {name} has shape {got}, but {name} has {shape}"
+    start = say(
+        "the gradient of {name} has shape {got}, but {name} has {shape}",
+        name=name, got=got, shape=shape,
+    )  # fmt: skip
     known = np.isfinite(numeric)
     truth = np.where(known, numeric, 0.0)
     if found.size == numeric.size and same(
         np.where(known, found.reshape(numeric.shape), 0.0), truth
     ):
-        return "wrong_shape", f"{start}: the numbers are right, only the shape is not: reshape it"
+        return "wrong_shape", start + say(
+            ": the numbers are right, only the shape is not: reshape it"
+        )
     for axes, summed in _sums(found, shape):
         if axes and same(np.where(known, summed, 0.0), truth):
-            words = f"axis {axes[0]}" if len(axes) == 1 else f"axes {axes}"
-            return "missing_broadcast_sum", (
-                f"{start}: several places share {name}, so its gradient is the sum over all of them. "
-                f"Sum what you have over {words} (and keep the shape {shape}): that is the right answer"
-            )
+            return "missing_broadcast_sum", start + say(
+                ": several places share {name}, so its gradient is the sum over all of them. Sum what "
+                "you have over {axes} (and keep the shape {shape}): that is the right answer",
+                name=name, axes=axes_in_words(axes), shape=shape,
+            )  # fmt: skip
     for axis, summed in _group_sums(found, shape):
         if same(np.where(known, summed, 0.0), truth):
-            return "missing_broadcast_sum", (
-                f"{start}: {got[axis] // shape[axis]} indices of axis {axis} share one of {name}; add "
-                "up the gradients of each group: that is the right answer"
-            )
+            return "missing_broadcast_sum", start + say(
+                ": {count} indices of axis {axis} share one of {name}; add up the gradients of each "
+                "group: that is the right answer",
+                count=got[axis] // shape[axis], axis=axis, name=name,
+            )  # fmt: skip
     if len(got) == len(shape):
         for order in itertools.permutations(range(len(shape))):
             turned = found.transpose(0, *(a + 1 for a in order))
             if turned.shape == numeric.shape and same(np.where(known, turned, 0.0), truth):
-                return "transposed", f"{start}: its transpose is the right answer"
+                return "transposed", start + say(": its transpose is the right answer")
     wrong = _other_sums(found, truth, outputs)
     if wrong:
-        return "wrong_axis", f"{start}: {wrong}"
+        return "wrong_axis", start + wrong
     if len(got) > len(shape):
-        start += ": where it was broadcast, its gradient must be summed over the added axes"
+        start += say(": where it was broadcast, its gradient must be summed over the added axes")
     return "wrong_shape", start
+
+
+def axes_in_words(axes: tuple[int, ...]) -> str:
+    """'axis 1', or 'axes (0, 2)'."""
+    return say("axis {axis}", axis=axes[0]) if len(axes) == 1 else say("axes {axes}", axes=axes)
 
 
 def _sums(
@@ -83,8 +95,8 @@ def _other_sums(found: np.ndarray, truth: np.ndarray, outputs: tuple[Any, ...]) 
     )
     totals = [array.reshape(len(array), -1).sum(axis=1) for array in (found, truth)]
     if shared and same(*totals):
-        return (
-            "all entries together have the right sum, so it was summed over the wrong axes; keep the "
+        return say(
+            ": all entries together have the right sum, so it was summed over the wrong axes; keep the "
             "axes of the input and sum over the others"
         )
     return ""

@@ -14,9 +14,21 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from ..language import later, say
 from .evidence import Mismatch, proportional, same
 
-LOST, UNCLEAR = "missing (the others are there)", "missing, counted twice, or has the wrong sign"
+LOST = later("is missing (the others are there)")
+UNCLEAR = later("is missing, counted twice, or has the wrong sign")
+TERMS = {
+    "sum": later(
+        "in the gradient of {name} the term with the sum over axis {axis}{formula} {how}: every entry "
+        "acts on its whole row of the output, not only on its own place"
+    ),
+    "mean": later(
+        "in the gradient of {name} the term with the mean over axis {axis}{formula} {how}: every entry "
+        "acts on its whole row of the output, not only on its own place"
+    ),
+}
 
 Named = tuple[str, str, float | None]
 
@@ -36,13 +48,12 @@ def row_term(m: Mismatch) -> Named | None:
         if not D[:, off].any():
             continue
         if not J[:, off].any():
-            return (
-                _named_term(m, axis, D, "there, but should not be") if _rank(D) <= 2 < n else None
-            )
+            extra = say("is there, but should not be")
+            return _named_term(m, axis, D, extra) if _rank(D) <= 2 < n else None
         if not B[:, off].any():
             dense = np.count_nonzero(J[:, off]) > 0.5 * J[:, off].size
             few = n > 3 and _rank(D) <= 2  # sums that reach only some entries, as of a minimum
-            return _named_term(m, axis, D * off, "missing") if dense or few else None
+            return _named_term(m, axis, D * off, say("is missing")) if dense or few else None
         if _rank(D) <= (2 if n > 3 else 1):
             return _named_term(m, axis, D, _what_happened(J, B))
     return None
@@ -67,10 +78,10 @@ def row_number(m: Mismatch) -> Named | None:
         return None
     inside = [np.stack([x[g, :, g] for g in groups]) for x in (D, J)]
     if _rank(inside[0]) == 1 and _rank(inside[1]) > 1 and not same(*np.abs(inside)):
-        return "missing_sum_term", (
-            f"what is wrong with the gradient of {m.name} is one number for each of its rows, times a "
+        return "missing_sum_term", say(
+            "what is wrong with the gradient of {name} is one number for each of its rows, times a "
             "vector that does not depend on grad_out: a term with a sum over the row is missing, or "
-            "has the wrong sign, on the way (the row sum of a softmax, if there is one)"
+            "has the wrong sign, on the way (the row sum of a softmax, if there is one)", name=m.name,
         ), None  # fmt: skip
     return None
 
@@ -83,10 +94,12 @@ def _what_happened(J: np.ndarray, B: np.ndarray) -> str:
     off, half = ~np.eye(J.shape[1], dtype=bool), J.shape[1] // 2
     factor = proportional(B[:, off], J[:, off])
     if factor is not None:
-        return "has the wrong sign" if factor < 0 else f"counted {factor:.4g} times"
+        if factor < 0:
+            return say("has the wrong sign")
+        return say("is counted {factor:.4g} times", factor=factor)
     if half > 1 and _rank(B[:, :half, half:]) < _rank(J[:, :half, half:]):
-        return LOST
-    return UNCLEAR
+        return say(LOST)
+    return say(UNCLEAR)
 
 
 def _blocks(matrix: np.ndarray, shape: tuple[int, ...], axis: int) -> np.ndarray | None:
@@ -118,25 +131,23 @@ def _named_term(m: Mismatch, axis: int, D: np.ndarray, how: str) -> Named | None
         means, sums = ([abs(abs(factor) * x / k - 1) < 1e-5 for k in (1, 2)] for x in (n, 1))
         product = " * ".join(x for x in (factor_name, f_name) if x)
         inside = "grad_out" + (f" * {h_name}" if h_name else "")
-        formula = f", {product + ' * ' if product else ''}{{}}({inside}),"
+        formula = f"{product + ' * ' if product else ''}{{}}({inside})"
         if any(means) or any(sums):
             word = "mean" if any(means) and n > 2 else "sum"
             return _term(m, axis, word, how, formula.format(word))
         other = other or formula
     word = "sum" if _sums_to_a_constant(m, axis) else "mean"
     if other:  # the right term, times a constant that tells nothing
-        return _term(m, axis, word, "counted with a wrong factor", other.format(word))
-    if how in (LOST, UNCLEAR):
+        return _term(m, axis, word, say("is counted with a wrong factor"), other.format(word))
+    if how in (say(LOST), say(UNCLEAR)):
         return None  # a term of this form, but not one that the formula could contain
     return _term(m, axis, word, how, "")
 
 
 def _term(m: Mismatch, axis: int, word: str, how: str, formula: str) -> Named:
-    verb = "" if how.startswith("has") else "is "
-    return f"missing_{word}_term", (
-        f"in the gradient of {m.name} the term with the {word} over axis {axis}{formula} {verb}{how}: "
-        f"every entry acts on its whole row of the output, not only on its own place"
-    ), None  # fmt: skip
+    shown = say(", {formula},", formula=formula) if formula else ""
+    message = say(TERMS[word], name=m.name, axis=axis, formula=shown, how=how)
+    return f"missing_{word}_term", message, None
 
 
 def _scale(m: Mismatch, axis: int, D: np.ndarray, outer: np.ndarray) -> tuple[str, float] | None:
@@ -185,7 +196,8 @@ def _pairs(
             single.append((label, rows))
             if np.abs(rows).max() < 20:
                 single.append((f"exp({label})", np.exp(rows)))
-            single.append((f"({label} - its mean)", rows - rows.mean(axis=1, keepdims=True)))
+            centred = say("({name} - its mean)", name=label)
+            single.append((centred, rows - rows.mean(axis=1, keepdims=True)))
     ones = ("", np.ones((int(np.prod(m.shape)) // m.shape[axis], m.shape[axis])))
     double = [(f"{p} * {q}", x * y) for (p, x), (q, y) in itertools.combinations(single, 2)]
     yield from itertools.product([ones, *single], [ones, *single])

@@ -13,10 +13,19 @@ import numpy as np
 
 from ... import ops
 from ..inputs import fresh, saved_names
+from ..language import later, say
 from .evidence import Mismatch, same
 
 Named = tuple[str, str, float | None]
 Change = tuple[str, str, Any]  # kind, what was changed in words, the new saved values
+TURNS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
+    later("{names} were reversed along axis {axis}"): np.flip,
+    later("{names} were shifted by one along axis {axis}"): lambda x, a: np.roll(x, 1, a),
+    later("{names} were shifted back by one along axis {axis}"): lambda x, a: np.roll(x, -1, a),
+}
+FIRST_INDEX = later("only the first index of axis {axis} of {part} counted")
+LAST_INDEX = later("only the last index of axis {axis} of {part} counted")
+AS_IF = later("the gradient of {name} comes out as if {words}")
 
 
 def changed_library_backward(m: Mismatch) -> Named | None:
@@ -28,10 +37,10 @@ def changed_library_backward(m: Mismatch) -> Named | None:
     saved = forward(*call.inputs, **fresh(call.options))[1]
     for kind, words, changed in _changes(saved, saved_names(forward, saved)):
         if _gives(m, backward, changed):
-            return kind, f"the gradient of {m.name} comes out as if {words}", None
+            return kind, say(AS_IF, name=m.name, words=words), None
     for kind, words, grad in _grad_out_changes(m):
         if _gives(m, lambda g, s, grad=grad: backward(grad(g), s), saved):
-            return kind, f"the gradient of {m.name} comes out as if {words}", None
+            return kind, say(AS_IF, name=m.name, words=words), None
     return None
 
 
@@ -58,17 +67,17 @@ def _changes(saved: tuple, names: list[str]) -> Iterator[Change]:
             for kind, words, inner in _changes(value, inside):
                 yield kind, words, put(inner)
         elif isinstance(value, (bool, np.bool_)):
-            yield "wrong_operand", f"the option behind {names[i]} were {not value}", put(not value)
+            words = say("the option behind {name} were {value}", name=names[i], value=not value)
+            yield "wrong_operand", words, put(not value)
         elif isinstance(value, np.ndarray):
             for kind, words, new in _array_changes(value, names[i]):
                 yield kind, words, put(new)
             for k, other in enumerate(saved):
                 if k != i and isinstance(other, np.ndarray) and other.shape == value.shape:
-                    yield (
-                        "wrong_operand",
-                        f"{names[k]} stood in the place of {names[i]}",
-                        put(other),
+                    words = say(
+                        "{other} stood in the place of {name}", other=names[k], name=names[i]
                     )
+                    yield "wrong_operand", words, put(other)
     yield from _joint_changes(saved, names)
 
 
@@ -77,48 +86,48 @@ def _joint_changes(saved: tuple, names: list[str]) -> Iterator[Change]:
     shapes = {np.shape(x) for x in saved if isinstance(x, np.ndarray) and x.ndim > 1}
     for shape in shapes:
         chosen = [np.shape(x) == shape for x in saved]
-        label = " and ".join(n for n, c in zip(names, chosen, strict=True) if c)
+        label = say(" and ").join(n for n, c in zip(names, chosen, strict=True) if c)
         for a in range(len(shape)):
-            for words, turn in (("reversed", lambda x, a=a: np.flip(x, a)),
-                                ("shifted by one", lambda x, a=a: np.roll(x, 1, a)),
-                                ("shifted back by one", lambda x, a=a: np.roll(x, -1, a))):  # fmt: skip
-                new = tuple(turn(x) if c else x for x, c in zip(saved, chosen, strict=True))
-                yield "wrong_operand", f"{label} were {words} along axis {a}", new
+            for sentence, turn in TURNS.items():
+                new = tuple(turn(x, a) if c else x for x, c in zip(saved, chosen, strict=True))
+                yield "wrong_operand", say(sentence, names=label, axis=a), new
 
 
 def _array_changes(value: np.ndarray, label: str) -> Iterator[tuple[str, str, Any]]:
+    """Every way to change one saved array."""
+    for kind, sentence, changed in _forms(value):
+        yield kind, say(sentence, name=label), changed
+
+
+def _forms(value: np.ndarray) -> Iterator[tuple[str, str, Any]]:
     if value.dtype == bool or set(np.unique(value)[:3].tolist()) <= {0.0, 1.0}:
-        yield "wrong_entries", f"the mask {label} were everywhere True", np.ones_like(value)
-        yield (
-            "wrong_entries",
-            f"the mask {label} were turned round",
-            (1 - value).astype(value.dtype),
-        )
-        yield "wrong_entries", f"the mask {label} were not there", None
+        turned = (1 - value).astype(value.dtype)
+        yield "wrong_entries", later("the mask {name} were everywhere True"), np.ones_like(value)
+        yield "wrong_entries", later("the mask {name} were turned round"), turned
+        yield "wrong_entries", later("the mask {name} were not there"), None
         return
     if value.dtype.kind != "f":
         return
     if (value == 0).any() and len(np.unique(value)) == 2:
-        yield "wrong_entries", f"the mask {label} were not there", None
-        yield (
-            "wrong_entries",
-            f"the mask {label} were everywhere on",
-            np.full_like(value, value.max()),
-        )
-    yield "wrong_operand", f"{label} were 1: a factor is missing", np.ones_like(value)
-    yield "dropped_branch", f"{label} were 0: a term is missing", np.zeros_like(value)
-    yield "wrong_operand", f"{label} had the other sign", -value
-    yield "wrong_operand", f"{label} were divided by instead of multiplied", _inverse(value)
+        everywhere = np.full_like(value, value.max())
+        yield "wrong_entries", later("the mask {name} were not there"), None
+        yield "wrong_entries", later("the mask {name} were everywhere on"), everywhere
+    yield "wrong_operand", later("{name} were 1: a factor is missing"), np.ones_like(value)
+    yield "dropped_branch", later("{name} were 0: a term is missing"), np.zeros_like(value)
+    yield "wrong_operand", later("{name} had the other sign"), -value
+    inverse = _inverse(value)
+    yield "wrong_operand", later("{name} were divided by instead of multiplied"), inverse
     if value.ndim > 1:
         if value.shape[-1] == value.shape[-2]:
-            yield "wrong_operand", f"{label} were transposed", value.swapaxes(-1, -2)
+            yield "wrong_operand", later("{name} were transposed"), value.swapaxes(-1, -2)
         if value.ndim == 2 and value.shape[1] % value.shape[0] == 0:
             blocks = np.split(value, value.shape[1] // value.shape[0], axis=1)
             turned = np.concatenate([block.T for block in blocks], axis=1)
-            yield "wrong_operand", f"{label} were used without its transpose", turned
+            yield "wrong_operand", later("{name} were used without its transpose"), turned
     for a in range(value.ndim):
-        yield "wrong_operand", f"{label} were taken one step too late", np.roll(value, 1, axis=a)
-        yield "wrong_operand", f"{label} were taken one step too early", np.roll(value, -1, axis=a)
+        late, early = (np.roll(value, step, axis=a) for step in (1, -1))
+        yield "wrong_operand", later("{name} were taken one step too late"), late
+        yield "wrong_operand", later("{name} were taken one step too early"), early
 
 
 def _inverse(value: np.ndarray) -> np.ndarray:
@@ -131,7 +140,7 @@ def _grad_out_changes(m: Mismatch) -> Iterator[tuple[str, str, Callable]]:
     several = len(m.call.outputs) > 1
     for j, out in enumerate(m.call.outputs):
         for a in range(np.ndim(out)):
-            for index, words in ((0, "first"), (-1, "last")):
+            for index, sentence in ((0, FIRST_INDEX), (-1, LAST_INDEX)):
                 kept = np.zeros(np.shape(out))
                 kept[(slice(None),) * a + (index,)] = 1.0
                 only = lambda g, j=j, kept=kept: (  # noqa: E731
@@ -140,5 +149,4 @@ def _grad_out_changes(m: Mismatch) -> Iterator[tuple[str, str, Callable]]:
                     else g * kept
                 )
                 part = f"grad_out[{j}]" if several else "grad_out"
-                text = f"only the {words} index of axis {a} of {part} counted"
-                yield "dropped_branch", text, only
+                yield "dropped_branch", say(sentence, axis=a, part=part), only

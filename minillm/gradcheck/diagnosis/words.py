@@ -4,6 +4,7 @@ import itertools
 
 import numpy as np
 
+from ..language import say
 from .evidence import Mismatch
 
 
@@ -14,16 +15,17 @@ def where(m: Mismatch, wrong: np.ndarray) -> str:
     """
     places, count = m.places[wrong], int(wrong.sum())
     if not m.shape or not count:
-        return "everywhere" if count else "nowhere"
+        return say("everywhere") if count else say("nowhere")
     if count == 1 and len(m.shape) > 1:  # the only one; not all of its slice need be known
         return str([int(i) for i in places[0]])
     for a, size in enumerate(m.shape):
         chosen = np.unique(places[:, a])
         inside = np.isin(m.places[:, a], chosen)
         if len(chosen) < size and (inside == wrong).all():
-            return f"{listing(chosen)} on {axis_in_words(m, a)} {_meaning(m, chosen)}".rstrip()
+            found = say("{indices} on {axis}", indices=listing(chosen), axis=axis_in_words(m, a))
+            return f"{found} {_meaning(m, chosen)}".rstrip()
     first = ", ".join(str([int(i) for i in place]) for place in places[:4])
-    return first + (f" and {count - 4} more" if count > 4 else "")
+    return first + (say(" and {count} more", count=count - 4) if count > 4 else "")
 
 
 def which(m: Mismatch, wrong: np.ndarray) -> str:
@@ -38,11 +40,11 @@ def which(m: Mismatch, wrong: np.ndarray) -> str:
         found.append((label, z))
         for sign, picked in (("> 0", z > 0), ("< 0", z < 0), ("= 0", z == 0)):
             if (picked == wrong).all():
-                return f"those with {label} {sign}"
+                return say("those with {condition}", condition=f"{label} {sign}")
     for (a, x), (b, y) in itertools.combinations(found[:6], 2):
         for sign, picked in (("<", x < y), (">", x > y)):
             if (picked == wrong).all():
-                return f"those with {a} {sign} {b}"
+                return say("those with {condition}", condition=f"{a} {sign} {b}")
     return where(m, wrong)
 
 
@@ -50,22 +52,23 @@ def axis_in_words(m: Mismatch, a: int) -> str:
     """'axis 1 (T)', 'the rows', 'the columns'."""
     letters = m.call.shapes.get(m.name, [])
     if len(letters) == len(m.shape) and letters[a].isalpha():
-        return f"axis {a} ({letters[a]})"
+        return say("axis {axis} ({letter})", axis=a, letter=letters[a])
     if len(m.shape) == 2:
-        return "the rows" if a == 0 else "the columns"
-    return f"axis {a}"
+        return say("the rows") if a == 0 else say("the columns")
+    return say("axis {axis}", axis=a)
 
 
 def listing(numbers: np.ndarray) -> str:
     """'index 3', 'indices 1, 3 and 4', 'indices 2 to 9'."""
     values = [int(n) for n in numbers]
     if len(values) == 1:
-        return f"index {values[0]}"
+        return say("index {index}", index=values[0])
     if values == list(range(values[0], values[-1] + 1)) and len(values) > 2:
-        return f"indices {values[0]} to {values[-1]}"
+        return say("indices {first} to {last}", first=values[0], last=values[-1])
     if len(values) > 6:
-        return f"indices {', '.join(map(str, values[:5]))}, …"
-    return f"indices {', '.join(map(str, values[:-1]))} and {values[-1]}"
+        return say("indices {some}, …", some=", ".join(map(str, values[:5])))
+    some = ", ".join(map(str, values[:-1]))
+    return say("indices {some} and {last}", some=some, last=values[-1])
 
 
 def _meaning(m: Mismatch, chosen: np.ndarray) -> str:
@@ -74,5 +77,5 @@ def _meaning(m: Mismatch, chosen: np.ndarray) -> str:
         values, counts = np.unique(ids, return_counts=True)
         repeated = values[counts > 1]
         if len(repeated) and set(chosen.tolist()) == set(repeated.tolist()):
-            return f"(the ids that occur more than once in {label})"
+            return say("(the ids that occur more than once in {name})", name=label)
     return ""

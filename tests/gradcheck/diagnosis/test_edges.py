@@ -7,12 +7,13 @@ from minillm import ops
 from minillm.gradcheck import check_gradients
 from minillm.gradcheck.cases import cases
 from minillm.gradcheck.diagnosis import edges
-from minillm.gradcheck.diagnosis.edges import GAINS, PROGRAMS, Dials
+from minillm.gradcheck.diagnosis.edges import PROGRAMS, Dials
 from minillm.gradcheck.diagnosis.evidence import Call, Mismatch
 from minillm.gradcheck.inputs import fresh
 
 from .finding import altered, first, table
 
+WORDS = {0.0: "is not followed", -1.0: "has the wrong sign", 2.0: "is counted twice"}
 ALL = [(name, number) for name in PROGRAMS for number in range(len(list(cases(name))))]
 
 
@@ -103,14 +104,14 @@ def mismatch(operation, index, gain):
     return Mismatch(call, index, np.stack(found), np.zeros((2, *inputs[index].shape)), None, 1e-6)
 
 
-@pytest.mark.parametrize("c", GAINS)
+@pytest.mark.parametrize("c", WORDS)
 @pytest.mark.parametrize(("operation", "dial", "index"), DIALS)
 def test_a_gradient_with_one_dial_turned_is_named_by_that_dial(operation, dial, index, c):
     turned = mismatch(operation, index, lambda name, step: c if name == dial else 1.0)
     kind, words, factor = edges.changed_edge(turned)
     assert (kind, factor) == ("dropped_branch", None)
     assert dial in words
-    assert GAINS[c] in words
+    assert words.endswith(WORDS[c])
 
 
 @pytest.mark.parametrize(("kept", "word"), [(0, "first"), (3, "last")])

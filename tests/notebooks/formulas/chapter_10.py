@@ -7,6 +7,7 @@ import numpy as np
 from minillm import ops
 
 from ..registry import formula
+from .chapter_11 import attention, k, q, v
 
 rng = np.random.default_rng(10)
 B, T, P, C = 2, 3, 5, 6
@@ -33,6 +34,16 @@ def pairs(function):
 
 def sines(t):
     return [f(omega[i] * t) for i in range(C // 2) for f in (math.sin, math.cos)]
+
+
+@formula(
+    "scaled-dot-product-attention-short",
+    r"\mathrm{out}_t = \sum_{s} p_{ts}\, v_s, \qquad"
+    r" p_{ts} = \frac{e^{q_t \cdot k_s / \sqrt{D}}}{\sum_{r} e^{q_t \cdot k_r / \sqrt{D}}}",
+)
+def scaled_dot_product_attention_short():
+    four = [array[None, None] for array in (q, k, v)]
+    return attention(q, k, v), ops.scaled_dot_product_attention_forward(*four)[0][0, 0]
 
 
 @formula("positional-encoding", r"\mathrm{out}_{btc} = x_{btc} + e_{tc}")
