@@ -145,7 +145,7 @@ history = fit(
 )
 print(f"{model.num_parameters():,} parameters, {steps} steps")
 
-# %% alt="The loss falls from about 6 nats per word, the value of pure ignorance, below the line of word counts at 4.7 within the first steps. Then it falls slowly towards the floor at 0.76 and stays just above it."
+# %% picture="training" alt="The loss falls from about 6 nats per word, the value of pure ignorance, below the line of word counts at 4.7 within the first steps. Then it falls slowly towards the floor at 0.76 and stays just above it."
 train_words, test_words = (targets[targets >= 0] for _, targets in (train, test))
 levels = {
     "knows nothing": math.log(len(words)),
@@ -205,7 +205,7 @@ assert steps < 200 or words[p.argmax()] == one.derivation["hero"].capitalize()
 # **Attention（注意力）** is how a Transformer reads: each position looks back at earlier ones, and takes from them what it needs.
 # A row of the picture shows where one word looks; each row sums to 1.
 
-# %% alt="Two triangular heat maps of attention over the first words of a story, one for each of two heads. Above the diagonal everything is zero: no word looks ahead. Bright spots mark the few earlier words that each word reads from."
+# %% picture="attention" alt="Two triangular heat maps of attention over the first words of a story, one for each of two heads. Above the diagonal everything is zero: no word looks ahead. Bright spots mark the few earlier words that each word reads from."
 shown = ["<end>", *story.english_tokens[:22]]
 output = model(np.array([[ids[word] for word in shown]]), output_attentions=True)
 attention = output.attentions[-1][0]  # of the last layer: (heads, words, words)

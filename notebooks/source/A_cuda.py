@@ -330,10 +330,10 @@ ours, theirs = (list(m.parameters()) for m in (twin, model))
 assert all(np.array_equal(a.data, to_numpy(b.data)) for a, b in zip(ours, theirs, strict=True))
 
 # %% [markdown]
-# There is no wait in a step, only one when the loss is read. The ids go to the device unread: they
-# are checked on the host, where they still are. After two steps all weights equal those of the same
-# training on the host, bit for bit; on a real GPU sums are taken in another order, so the last digits
-# may differ.
+# There is no wait in a step, only one when the loss is read. The ids and targets go to the device
+# unread, in a few small uploads: they are checked on the host, where they still are. After two steps
+# all weights equal those of the same training on the host, bit for bit; on a real GPU sums are taken
+# in another order, so the last digits may differ.
 #
 # ## How much work, how much memory
 #
