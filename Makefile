@@ -2,6 +2,7 @@
 #   make demo     set up the core and watch a GPT learn          make test    set up all, run the tests
 #   make lint     style and types                                make bench   compare with PyTorch
 #   make lab      open the notebooks            make notebooks  build them again from their scripts
+#   make docs     the site, build/docs/html      make test-docs  the site in a browser
 #   make test-weights   download published weights into build/weights, test that they run
 PYTHON ?= python3
 VENV := .venv
@@ -9,16 +10,16 @@ PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
 ARGS ?=
 
-.PHONY: help demo test test-weights weights lint notebooks lab docs bench clean
+.PHONY: help demo test test-weights weights lint notebooks lab docs docs-gettext test-docs bench clean
 
 help:
-	@echo "make demo | test | test-weights | lint | bench | notebooks | lab | docs | clean"
+	@echo "make demo | test | test-weights | lint | bench | notebooks | lab | docs | test-docs | clean"
 
 demo: $(VENV)/core
 	@$(PY) -m minillm demo $(ARGS)
 
 test: $(VENV)/full
-	$(PY) -m pytest -m "not weights" $(ARGS)
+	$(PY) -m pytest -m "not weights and not site" $(ARGS)
 
 weights: $(VENV)/core
 	@$(PY) -m minillm weights
@@ -44,8 +45,15 @@ notebooks: $(VENV)/full
 lab: $(VENV)/full
 	$(PY) -m jupyter lab notebooks $(ARGS)
 
-docs:
-	@echo "make $@: this part of the project has not landed yet" >&2; exit 1
+docs: $(VENV)/docs
+	$(PY) docs/build.py html $(ARGS)
+
+docs-gettext: $(VENV)/docs
+	$(PY) docs/build.py gettext $(ARGS)
+
+test-docs: docs docs-gettext | $(VENV)/full
+	@$(PY) -c "import playwright" 2>/dev/null || $(PIP) install -e '.[browser]'
+	$(PY) -m pytest -m site -rs tests/site
 
 clean:
 	rm -rf $(VENV) .venv-bootstrap .pytest_cache .mypy_cache .ruff_cache .hypothesis build
@@ -60,6 +68,11 @@ $(VENV)/core: pyproject.toml | $(PY)
 $(VENV)/full: pyproject.toml requirements.txt | $(PY)
 	@echo "Installing everything in requirements.txt into $(VENV) (once, about a minute) ..."
 	@$(PIP) install -r requirements.txt
+	@touch $@ $(VENV)/core
+
+$(VENV)/docs: pyproject.toml | $(PY)
+	@echo "Installing Sphinx into $(VENV) (once) ..."
+	@$(PIP) install -e '.[plot,docs]'
 	@touch $@ $(VENV)/core
 
 $(PY):

@@ -141,6 +141,7 @@ history = fit(
     steps=steps,
     batch_size=8,
     loss=F.cross_entropy,
+    evaluate_every=75,
     schedule=schedule.cosine(optimizer, warmup_steps=20, total_steps=steps),
 )
 print(f"{model.num_parameters():,} parameters, {steps} steps")

@@ -361,6 +361,9 @@ except RecursionError as error:
 # %% library="minillm.graph:backpropagate,_consumers_first"
 
 # %% [markdown]
+# Formula (1) of that file is (2) here. `_run_backward` calls the backward pass of an operation and frees what its forward had
+# saved; `_add_to_leaf` lets the `.grad` of a leaf grow.
+#
 # The second difference: `grads` is a dictionary that is emptied on the way, so the gradients in the middle, which nobody asks
 # for, free their memory. Only leaves get a `.grad`. The third: adding in place saves memory, but a gradient may be shared
 # with somebody else; so the first one is only *borrowed*, and the second allocates the sum.

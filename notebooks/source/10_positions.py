@@ -186,7 +186,7 @@ position = nn.PositionalEncoding(4, dropout=0.0, max_len=5, learned=True)
 try:
     position(np.zeros((1, 7, 4), dtype=np.float32))
 except ValueError as error:
-    print(textwrap.fill(str(error), 88))
+    print(textwrap.fill(str(error).splitlines()[0], 88))
 
 # %% tags=["check"]
 assert GPT2Config().n_positions == 1024

@@ -179,7 +179,7 @@ assert finding.kind == "scaled"
 assert abs(finding.factor - math.sqrt(D)) < 1e-6
 
 # %% [markdown]
-# **The sum of (3) runs over the queries** instead of the keys. In self-attention $T = S$, so no shape complains:
+# **The sum of (3) runs over the queries** instead of the keys. The sum keeps its axis, so no shape complains:
 
 # %%
 def sums_over_queries(grad_out, saved):
@@ -213,8 +213,8 @@ assert not np.isclose(sums, 1).any()
 # ## The library's own code
 #
 # [minillm/ops/attention.py](../minillm/ops/attention.py) computes the same for a batch of $B$ sequences and $H$ heads at once, with masks and dropout. Its names
-# for formulas (2) to (4) are `grad_s` for our $A$, and it overwrites `grad_p` to save memory. Change something and run the
-# check below it.
+# for formulas (2) to (4) are `grad_s` for our $A$, and it overwrites `grad_p` to save memory. (Very long
+# sequences go another way, block by block, which never holds the whole table of scores.) Change something and run the check below it.
 
 # %% library="minillm.ops.attention:scaled_dot_product_attention_forward,scaled_dot_product_attention_backward,_probabilities,_hidden"
 
@@ -271,7 +271,7 @@ attention = nn.MultiHeadAttention(8, 2)
 try:
     attention(np.zeros((1, 5, 8), dtype=np.float32), key_padding_mask=~real[None])
 except TypeError as error:
-    print(textwrap.fill(str(error), 88))
+    print(textwrap.fill(str(error).splitlines()[0], 88))
 
 # %% [markdown]
 # **A mask after the softmax** is the classic mistake. The rows then no longer sum to 1, and worse, the hidden keys still take part in
@@ -368,6 +368,51 @@ assert count == 4 * 12 * 12 + 4 * 12
 # %% [markdown]
 # The number of parameters is $4C^2 + 4C$, however many heads there are. More heads ask more questions, with fewer numbers for each.
 #
+# ## Long texts: the same, in blocks
+#
+# The weights $p$ have $T \cdot S$ entries in each head: at 8,192 words and in float32, 268 megabytes for a single head, and backward
+# wants them kept. But nobody needs all of them at once. Let the keys come in blocks. For one query keep three things up to
+# date: the largest score so far, $m$; the sum $\ell$ of all $e^{a_s - m}$; and $\mathrm{acc}$, the sum of all $e^{a_s - m}\, v_s$. A new
+# block with a larger score changes $m$ to $m'$, and every old term has to become $e^{a_s - m'} = e^{a_s - m} \cdot e^{m - m'}$: the
+# same factor for all of them, so the two sums are multiplied by it and the block is added:
+#
+# <a id="formula-attention-in-blocks"></a>
+# $$\ell' = e^{m - m'} \ell + \sum_{s \in \text{block}} e^{a_s - m'}, \qquad
+#   \mathrm{acc}' = e^{m - m'} \mathrm{acc} + \sum_{s \in \text{block}} e^{a_s - m'}\, v_s \tag{6}$$
+#
+# At the end $\mathrm{out} = \mathrm{acc} / \ell$, and only $m + \log \ell$, one number for each query, is kept for backward, which computes
+# the weights once more. Memory then grows with $T$ and no longer with its square; this is the idea of *FlashAttention*.
+# [minillm/ops/attention_blocks.py](../minillm/ops/attention_blocks.py) does it whenever a sequence is long. For one head:
+
+# %%
+def attention_in_blocks(q, k, v, size):
+    """Formula (1), by (6): no array here has both T and S as axes."""
+    m, total, acc = np.full((len(q), 1), -np.inf), 0, 0
+    for start in range(0, len(k), size):
+        a = q @ k[start : start + size].T / math.sqrt(q.shape[1])  # (T, size)
+        new = np.maximum(m, a.max(axis=1, keepdims=True))
+        shrink, p = np.exp(m - new), np.exp(a - new)
+        total = shrink * total + p.sum(axis=1, keepdims=True)
+        acc = shrink * acc + p @ v[start : start + size]
+        m = new
+    return acc / total
+
+
+long_q, long_k, long_v = np.random.default_rng(1).standard_normal((3, 300, 16))
+whole = attention_forward(long_q, long_k, long_v)[0]
+for size in (300, 64, 7):
+    difference = abs(attention_in_blocks(long_q, long_k, long_v, size) - whole).max()
+    print(f"blocks of {size:3d} keys: at most {300 * size:6,} weights at once,", end=" ")
+    print(f"the same result: {difference < 1e-14}")
+
+# %% tags=["check"]
+assert 8192 * 8192 * 4 // 10**6 == 268
+assert all(
+    abs(attention_in_blocks(long_q, long_k, long_v, size) - whole).max() < 1e-14
+    for size in (300, 64, 7)
+)
+
+# %% [markdown]
 # ## A picture: what attention learns
 #
 # A task that needs attention: a few letters come in random order, and then again and again in the same order, as in *d h b d h b d …* The number of letters
@@ -721,6 +766,8 @@ def merge_heads(x):
 #   why $\sqrt{D}$; section 3.2.2: multi-head attention, here (5).
 # - D. Bahdanau, K. Cho, Y. Bengio (2014), *Neural machine translation by jointly learning to align and translate*, arXiv:1409.0473, eq. 5-6: attention before the
 #   Transformer.
+# - T. Dao et al. (2022), *FlashAttention*, arXiv:2205.14135, Algorithm 1; M. Milakov, N. Gimelshein (2018), *Online normalizer calculation for
+#   softmax*, arXiv:1805.02867: attention in blocks, here (6).
 # - N. Elhage et al. (2021), *A mathematical framework for transformer circuits*: induction heads.
 # - In the library: [minillm/ops/attention.py](../minillm/ops/attention.py), [minillm/nn/attention.py](../minillm/nn/attention.py);
 #   `python -m minillm gradcheck scaled_dot_product_attention`.

@@ -87,7 +87,7 @@ print(f"{len(train_ids)} stories to train on, {len(test_ids)} to test on; V = {l
 #
 # ## The library's own code, piece by piece
 #
-# Three classes make up GPT-2. The first is attention ([chapter 11](11_attention.ipynb)) with one matrix for queries, keys and values
+# GPT-2 is a handful of classes. The first is attention ([chapter 11](11_attention.ipynb)) with one matrix for queries, keys and values
 # together. `cache` and `layer` are for writing ([chapter 15](15_decoding.ipynb)). Change something and run the check below it.
 
 # %% library="minillm.models.gpt2:GPT2Attention"
@@ -105,12 +105,12 @@ print("attention:", "passed" if report.passed else report)
 assert report.passed
 
 # %% [markdown]
-# The second is the block ([chapter 12](12_block.ipynb)). Each part reads a normalised copy of the stream and *adds* to the stream.
+# The next are the MLP and the block ([chapter 12](12_block.ipynb)). Each part reads a normalised copy of the stream and *adds* to the stream.
 
 # %% library="minillm.models.gpt2:GPT2MLP,GPT2Block"
 
 # %% [markdown]
-# The third puts it together: a row for each token (`wte`) plus a row for each position (`wpe`), the blocks, one last norm. The number
+# The next puts it together: a row for each token (`wte`) plus a row for each position (`wpe`), the blocks, one last norm. The number
 # of positions is the **context length（上下文长度）**: what comes earlier does not exist for the model.
 
 # %% library="minillm.models.gpt2:GPT2Model"
@@ -141,7 +141,7 @@ assert (moved[3:] > 0.01).all()
 # %% [markdown]
 # The last line is the whole difference between a GPT and a model that fills in blanks: nothing flows from right to left, not even
 # $10^{-9}$. An article that this book checks says that GPT is pre-trained by "masked language modeling … to predict the masked
-# word from the context" (004, section 3.2). That is BERT's task ([chapter 17](17_bert.ipynb)). GPT's sees the left side only.
+# word from the context" (004, section 3.2, our translation). That is BERT's task ([chapter 17](17_bert.ipynb)). GPT's sees the left side only.
 #
 # ## One matrix, two jobs, two gradients
 #
@@ -292,13 +292,15 @@ assert references["unigram"] > references["bigram"] > truth
 
 # %%
 steps = 300
-batches = LengthBatches({"input_ids": train_ids, "labels": train_ids}, 16, rng=np.random.default_rng(0))
+columns = {"input_ids": train_ids, "labels": train_ids}
+batches = LengthBatches(columns, 16, rng=np.random.default_rng(0))
 optimizer = AdamW(model.parameters(), lr=6e-3, weight_decay=0.01)
 plan = schedule.cosine(optimizer, 30, steps, 3e-4)
 history = fit(
     model, optimizer, batches, test_batches, steps=steps, schedule=plan, clip=1.0, evaluate_every=50
 )
 last_loss = history.history["val_loss"][-1]
+truth = references["truth, these stories"]
 print(f"loss on test stories {last_loss:.3f}, above the truth by {last_loss - truth:.3f} nats per token")
 
 # %% tags=["check"]
@@ -308,15 +310,18 @@ assert last_loss < references["bigram"] - 0.3
 # %% alt="Falling loss over 300 steps, the axis logarithmic: from above ln V it passes the unigram and the bigram line within 100 steps and then nears the line of the floor from above, without crossing it."
 fig, axes = plt.subplots()
 axes.plot(np.arange(1, steps + 1), history.losses, alpha=0.35, label="training, each batch")
-axes.plot(history.history["step"], history.history["val_loss"], "o-", markersize=3, label="test stories")
+at, losses = history.history["step"], history.history["val_loss"]
+axes.plot(at, losses, "o-", markersize=3, label="test stories")
 for name in ("ln V", "unigram", "bigram", "floor, all stories"):
     axes.axhline(references[name], color="0.5", linewidth=0.8, linestyle=":")
-    axes.annotate(name, (steps, references[name]), ha="right", va="bottom", fontsize=8, color="0.3")
+    side = "top" if name.startswith("floor") else "bottom"
+    axes.annotate(name, (steps, references[name]), ha="right", va=side, fontsize=8, color="0.3")
 axes.set(title="A GPT learns the toy world", xlabel="step", ylabel="loss (nats per token)")
 axes.set_yscale("log")
+axes.set_ylim(0.42, 6)
 axes.set_yticks([0.5, 1, 2, 5], ["0.5", "1", "2", "5"])
 axes.minorticks_off()
-axes.legend(loc="upper center")
+axes.legend(loc="center")
 plt.show()
 
 # %% [markdown]
@@ -372,9 +377,8 @@ assert loss.item() < 0.1 * references["floor, all stories"]
 # ## An experiment
 #
 # Go back to the cell with `std = 0.1`, set the published 0.02, and run from there. Look at the first loss (nearer to $\ln V$), the
-# curve (a plateau), and the number of flawless stories. Then try `n_layer=1`. Which of the lines in the picture does a model with *no* attention
-# reach? (Set `n_layer=1` and return `x + self.mlp(self.ln_2(x))` from the block: run the cells of `GPT2Block`, `GPT2Model` and so on again, but
-# without the line that imports the library's version.)
+# curve, and the number of flawless stories. Then try `n_layer=1`, and `n_embd=16`. Before you look: which of the lines in the picture could a model
+# *without* attention, which sees nothing but the last word and its position, hardly pass?
 
 # %% [markdown]
 # ## Exercises

@@ -79,8 +79,8 @@ assert np.mean(history.losses[-25:]) < 0.65
 # <a id="formula-process-logits-top-k"></a>
 # $$i \in S \iff \#\{j : p_j > p_i\} < k, \qquad p'_i = \frac{[i \in S]\, p_i}{\sum_{j \in S} p_j} \tag{2}$$
 #
-# But how many good answers there are differs from place to place: after "at bedtime" hardly one, for a colour many. **Top-p
-# sampling（top-p 采样）** keeps as many as are needed to reach the probability $P$. A word stays if the better ones fall short of $P$:
+# But how many good answers there are differs from place to place: after "at bedtime" there is one (a comma), for a colour many.
+# **Top-p sampling（top-p 采样）** keeps as many as are needed to reach the probability $P$. A word stays if the better ones fall short of $P$:
 #
 # <a id="formula-process-logits-top-p"></a>
 # $$i \in S \iff \sum_{j :\, p_j > p_i} p_j < P, \qquad p'_i = \frac{[i \in S]\, p_i}{\sum_{j \in S} p_j} \tag{3}$$
@@ -116,7 +116,7 @@ print("as it is        ", softmax(process_logits(z)).round(3)[0])
 print("temperature 0.5 ", softmax(process_logits(z, temperature=0.5)).round(3)[0])
 print("top_k=2         ", softmax(process_logits(z, top_k=2)).round(3)[0])
 print("top_p=0.75      ", softmax(process_logits(z, top_p=0.75)).round(3)[0])
-print("penalty 2, word 0", softmax(process_logits(z, [[0]], repetition_penalty=2.0)).round(3)[0])
+print("penalty, word 0 ", softmax(process_logits(z, [[0]], repetition_penalty=2.0)).round(3)[0])
 
 # %% tags=["check"]
 assert np.allclose(softmax(process_logits(z, top_p=0.75)), [[8 / 17, 6 / 17, 3 / 17, 0, 0]])
@@ -133,7 +133,10 @@ assert np.allclose(
 # The prefix stops where the model has to choose how somebody felt. The bars are the ten most probable words.
 
 # %% alt="Four bar charts of the same ten words. As it is: two words near 0.32, two near 0.18, the rest almost 0. Temperature 0.5: the front two 0.4 and 0.36, the others lower. Top-k with k = 2: two bars near 0.5. Top-p with P = 0.8: three bars."
-beginning = "one sunny morning , Tom walked to the park . there , Tom found a small red kite . that night , Tom felt"
+beginning = (
+    "one sunny morning , Tom walked to the park . there , Tom found a small red kite . "
+    "that night , Tom felt"
+)
 prefix = np.array([[BOS, *words.encode(beginning.split())]])
 with no_grad():
     z = model(prefix).logits.numpy()[:, -1]
@@ -316,7 +319,8 @@ for K, alpha in ((1, 1.0), (4, 1.0), (16, 1.0), (4, 0.0), (16, 0.0)):
     print(f"{name:24}{n:7}{total:8.2f}{total / n:11.3f}")
 for key in ((16, 1.0), (16, 0.0)):
     print()
-    print(textwrap.fill(f"{key[0]} beams, alpha {key[1]:.0f}: " + " ".join(words.decode(results[key][2])), 86))
+    text = " ".join(words.decode(results[key][2]))
+    print(textwrap.fill(f"{key[0]} beams, alpha {key[1]:.0f}: {text}", 86))
 
 # %% tags=["check"]
 assert results[4, 1.0][0] >= results[1, 1.0][0] - 1e-4
@@ -344,7 +348,7 @@ assert world.parses(words.decode(results[16, 1.0][2]), "english")
 cache = model.new_cache(batch=1, capacity=64)
 with no_grad():
     whole = model(prefix).logits.numpy()[0]
-    pieces = [model(prefix[:, t : t + 1], cache=cache).logits.numpy()[0, 0] for t in range(prefix.shape[1])]
+    pieces = [model(token[None, None], cache=cache).logits.numpy()[0, 0] for token in prefix[0]]
 print(cache)
 print(f"largest difference between the logits: {abs(whole - np.array(pieces)).max():.0e}")
 

@@ -132,7 +132,8 @@ print(f"asked for {asked.sum() / real.sum():.1%} of the words")
 for name, part in (("[MASK]", hidden), ("another", asked & ~hidden & ~kept), ("itself", kept)):
     print(f"  {name:8}{part.sum() / asked.sum():6.1%}")
 visible = real & ~hidden
-print(f"a visible word is the true one in {(masked.input_ids == rows['input_ids'])[visible].mean():.1%}")
+true = (masked.input_ids == rows["input_ids"])[visible].mean()
+print(f"a visible word is the true one in {true:.1%}")
 print(" ".join(tokenizer.convert_ids_to_tokens(masked.input_ids[0][rows["attention_mask"][0] == 1])))
 
 # %% tags=["check"]
@@ -266,7 +267,7 @@ plt.show()
 #
 # ## Filling in the blank, with one side and with both
 #
-# The first four words and the gap are the same in both rows. What differs stands behind the gap.
+# Up to the gap, and even a little further, both rows are the same. What differs stands behind it.
 
 # %%
 gets = {w for s in stories.train for w in [s.derivation.get("get", "").split(" ")[0]] if w}
@@ -277,8 +278,9 @@ def fill(first, second):
     row = tokenizer(first, second)
     at = list(row.input_ids).index(tokenizer.mask_token_id)
     with no_grad():
-        z = model(row.input_ids[None], token_type_ids=row.token_type_ids[None]).logits.numpy()[0, at]
-    return dict(zip(tokenizer.convert_ids_to_tokens(range(len(z))), ops.softmax_forward(z)[0].tolist()))
+        output = model(row.input_ids[None], token_type_ids=row.token_type_ids[None])
+    p, _ = ops.softmax_forward(output.logits.numpy()[0, at])
+    return dict(zip(tokenizer.convert_ids_to_tokens(range(len(p))), p.tolist()))
 
 
 second = "In the end, Mia felt very sad and cried about the doll."
@@ -296,8 +298,8 @@ assert answers[1][0] > 0.7
 assert all("but" in d for story in documents for d in story if " wanted a" in d)
 
 # %% [markdown]
-# In this world whoever wants a thing does not get it, so "wanted" comes with a "but". BERT has found out, and reads it off the right side. A GPT at the gap has seen the same four words in both cases, and must give the
-# same answer to both.
+# In this world whoever wants a thing does not get it, so "wanted" comes with a "but". BERT has found out, and reads it off the right side. A GPT at the gap has seen the same
+# words in both cases, and must give the same answer to both.
 #
 # | | GPT | BERT |
 # |---|---|---|

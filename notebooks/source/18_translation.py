@@ -228,7 +228,8 @@ assert history.history["val_loss"][-1] < 0.1
 
 # %%
 def translate(pairs, num_beams=1):
-    batch = LengthBatches({"input_ids": [words.encode(english) for english, _ in pairs]}, 50, shuffle=False)
+    sources = [words.encode(english) for english, _ in pairs]
+    batch = LengthBatches({"input_ids": sources}, 50, shuffle=False)
     said = [None] * len(pairs)
     for i in range(len(batch)):
         part = batch.batch(i)
@@ -256,7 +257,9 @@ print(f"the translation of another sentence BLEU {scores(shuffled)[0]:4.1f}, {sc
 for (english, chinese), words_said in list(zip(test, said))[3:6]:
     print()
     print(" ", " ".join(english))
-    print(" ", join(words_said, "chinese")[0], "" if words_said == chinese else "  right: " + join(chinese, "chinese")[0])
+    print(" ", join(words_said, "chinese")[0])
+    if words_said != chinese:
+        print("  right:", join(chinese, "chinese")[0])
 
 # %% tags=["check"]
 assert score > 93
@@ -289,7 +292,8 @@ fig, axes = plt.subplots(figsize=(6.4, 4.8))
 image = axes.imshow(weights, vmin=0)
 axes.set_xticks(range(len(english)), english, rotation=90)
 axes.set_yticks(range(len(written)), numbers if problem else written)
-axes.set(title="Cross-attention, mean of 4 heads", xlabel="source word (key)", ylabel="target word to be written (query)")
+axes.set(title="Cross-attention, mean of 4 heads", xlabel="source word (key)")
+axes.set_ylabel("target word to be written (query)")
 fig.colorbar(image, label="attention weight")
 plt.show()
 
@@ -326,8 +330,8 @@ for (_, chinese), with_teacher, alone in zip(test, forced, free):
     wrong_at = np.flatnonzero(with_teacher != right)
     if wrong_at.size:
         at = wrong_at[0]
-        tally["before the first mistake"].append((with_teacher[:at] == right[:at], alone[:at] == right[:at]))
-        tally["after it"].append((with_teacher[at + 1 :] == right[at + 1 :], alone[at + 1 :] == right[at + 1 :]))
+        for where, part in zip(tally, (slice(at), slice(at + 1, None))):
+            tally[where].append([(run == right)[part] for run in (with_teacher, alone)])
 print(f"sentences with a mistake: {len(tally['after it'])} of {len(test)}")
 print(f"{'share of right words':28}{'teacher forcing':>17}{'free running':>14}")
 shares = {}
@@ -354,7 +358,8 @@ for stage, weights_then in (("half-trained", half_trained), ("trained", trained)
     model.load_state_dict(weights_then)
     for beams in (1, 4):
         found[stage, beams] = scores(translate(test, num_beams=beams))
-        print(f"{stage + (', 4 beams' if beams == 4 else ', greedy'):24}{found[stage, beams][0]:7.1f}{found[stage, beams][1]:7}")
+        name_of_row = f"{stage}, {'greedy' if beams == 1 else '4 beams'}"
+        print(f"{name_of_row:24}{found[stage, beams][0]:7.1f}{found[stage, beams][1]:7}")
 
 # %% tags=["check"]
 assert found["trained", 1] == (score, exact)

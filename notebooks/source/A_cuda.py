@@ -396,22 +396,26 @@ for what, flop, numbers in [
     work, traffic = flop / flop_per_second, 4 * numbers / bytes_per_second
     print(f"{what:>30} {flop / (4 * numbers):10.2f}   {'work' if work > traffic else 'bandwidth'}")
 
+# %% tags=["check"]
+assert 4 * flop_per_second / bytes_per_second == 80
+assert 2 * 4096**3 / (12 * 4096**2) > 20 > 2 * 16**3 / (12 * 16**2)
+
 # %% [markdown]
 # Large matrix products keep a GPU busy; additions and small products leave it waiting for numbers.
 # That is why one prefers few large operations to many small ones, on both kinds of machine.
 #
 # ## An experiment: does it fit?
 #
-# Change the model, the batch, the length and the memory. Which of them hurts most? What does a length
-# of 2048 with half the batch do to attention? (`python -m minillm info` prints the full table for a
-# model.)
+# Change the model, the batch, the length and the memory. Which of them hurts most? The last three
+# rows have the same number of tokens; where does the difference come from? (`python -m minillm info`
+# prints the full table for a model.)
 
 # %%
 memory = 8 * 2**30
-for batch_size, length in [(1, 1024), (2, 1024), (4, 512), (8, 256)]:
+for batch_size, length in [(1, 1024), (2, 1024), (4, 1024), (8, 512), (16, 256)]:
     cost = model_cost(GPT2Config(), batch_size=batch_size, length=length)
     verdict = "fits" if cost.peak_bytes <= memory else "does not fit"
-    print(f"batch {batch_size}, length {length:4}: {cost.peak_bytes / 2**30:5.2f} GiB, {verdict}")
+    print(f"batch {batch_size:2}, length {length:4}: {cost.peak_bytes / 2**30:5.2f} GiB, {verdict}")
 
 # %% [markdown]
 # ## On a real GPU

@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from minillm import nn, ops
+from minillm.ops import attention_blocks
 
 from ..registry import formula
 
@@ -122,3 +123,28 @@ def multi_head_attention():
         for row, head in zip(joined, attention(*columns), strict=True):
             row.extend(head)
     return product(joined, layer.output.weight.data), layer(x[None]).data[0]
+
+
+@formula(
+    "attention-in-blocks",
+    r"\ell' = e^{m - m'} \ell + \sum_{s \in \text{block}} e^{a_s - m'}, \qquad"
+    r" \mathrm{acc}' = e^{m - m'} \mathrm{acc} + \sum_{s \in \text{block}} e^{a_s - m'}\, v_s",
+)
+def attention_in_blocks():
+    out = []
+    for query in q:
+        m, total, acc = -math.inf, 0.0, [0.0] * E
+        for block in ((0, 1), (2, 3), (4,)):
+            a = {s: sum(query[d] * k[s, d] for d in range(D)) / math.sqrt(D) for s in block}
+            new = max(m, *a.values())
+            total = math.exp(m - new) * total + sum(math.exp(a[s] - new) for s in block)
+            acc = [
+                math.exp(m - new) * acc[e] + sum(math.exp(a[s] - new) * v[s, e] for s in block)
+                for e in range(E)
+            ]
+            m = new
+        out.append([entry / total for entry in acc])
+    ours, _ = attention_blocks.attention_in_blocks_forward(
+        q[None, None] / math.sqrt(D), k[None, None], v[None, None], 1 / math.sqrt(D), None, False
+    )
+    return out, ours[0, 0]

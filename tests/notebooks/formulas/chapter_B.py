@@ -57,7 +57,7 @@ def bleu_score():
     r"{\lvert \text{said} \rvert + \lvert \text{right} \rvert}",
 )
 def rouge_l():
-    said, right = "b a c a b d".split(), "a b c d a b".split()
+    said, right = "b a c a b d".split(), "a b c d a b d e".split()
 
     def is_subsequence(words, text):
         rest = iter(text)
