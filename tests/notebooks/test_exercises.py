@@ -18,7 +18,7 @@ EXERCISES = [
 @pytest.fixture(autouse=True)
 def _headless(monkeypatch):
     """No windows, and the folder in which readers are."""
-    import matplotlib
+    import matplotlib.pyplot
 
     monkeypatch.chdir(NOTEBOOKS)
     matplotlib.use("Agg")
