@@ -17,6 +17,7 @@ INLINE = re.compile(
     r"`(?P<code>[^`]+)`"
     r"|arXiv:(?P<arxiv>\d{4}\.\d{4,5})"
     rf"|(?P<cited>{CITED})(?: of (?P<of>\w+)\.py)?"
+    r"|\b(?P<chapter>notebooks/\w+)\.ipynb\b"
     r"|(?<![\w/.])(?P<file>(?:[\w-]+/)*\w+\.py)\b"
 )
 
@@ -138,6 +139,8 @@ def _marked(match: re.Match[str], names: Names) -> str | None:
         return f"``{code.strip()}``"
     if number := match["arxiv"]:
         return f"`arXiv:{number} <https://arxiv.org/abs/{number}>`__"
+    if chapter := match["chapter"]:
+        return f":doc:`{_escape(chapter)}.ipynb </{chapter}>`"
     if name := match["file"]:
         label = names.files(name)
         return f":ref:`{_escape(name)} <{label}>`" if label else f"``{name}``"

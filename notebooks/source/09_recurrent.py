@@ -51,8 +51,8 @@ rng = np.random.default_rng(0)
 # Write the $T$ steps one below the other, and the loop is gone: an ordinary network with $T$ layers that happen to share their weights. This is called **unrolling（展开）**, and the chain rule in the unrolled network is **backpropagation through
 # time（随时间反向传播）**.
 #
-# The state $h_t$ is used twice: it is an output, so $g_t$ arrives from above (`grad_out`), and it enters step $t+1$, which sends something back, too. Call that $n_t$. After the last step nothing comes, $n_T = 0$, or what reaches the last
-# state from elsewhere. Two uses, so two terms. With $\tanh' = 1 - \tanh^2$:
+# The state $h_t$ is used twice: it is an output, so $g_t$ arrives from above (`grad_out`), and it enters step $t+1$, which sends something back, too. Call that $n_t$. After the last step nothing comes, $n_T = 0$, unless the last
+# state is used elsewhere as well (`grad_h_last`). Two uses, so two terms. With $\tanh' = 1 - \tanh^2$:
 #
 # <a id="formula-rnn-backward"></a>
 # $$\frac{\partial L}{\partial a_t} = (g_t + n_t) \odot (1 - h_t^2), \qquad
@@ -68,7 +68,7 @@ rng = np.random.default_rng(0)
 #
 # (a bias is shared by all rows of the batch as well, so its sum runs over those, too).
 #
-# In the library the arrays are turned so that time is the first axis, products that need no loop stand outside it, and `valid` says which steps are real, not padding.
+# In the library the arrays are turned so that time is the first axis, products that need no loop stand outside it, and `valid` says which steps are real, not padding. Numbers in its comments belong to the file itself: there (1) and (2) are our (2).
 
 # %% library="minillm.ops.rnn:rnn_forward,rnn_backward"
 
@@ -115,15 +115,15 @@ assert report.findings[0].kind == "dropped_branch"
 # How strongly does step $t$ act on a step $k$ later? Put (2) into itself $k$ times: the gradient is multiplied $k$ times by $W_h^\top$ and by the slopes $1 - h^2 \le 1$. In the long run a power of a matrix grows or shrinks like the power of its largest
 # eigenvalue, in absolute value $\rho$. If $\rho < 1$, the gradient shrinks like $\rho^k$ or faster: the **vanishing gradient（梯度消失）**. What happened long ago has no influence on learning. If $\rho > 1$, it may grow like $\rho^k$: the **exploding gradient（梯度爆炸）**.
 #
-# We measure it. $W_h$ is a rotation of 32 dimensions times $\rho$, so all its eigenvalues have absolute value $\rho$. Only the last step gets a cotangent, and we look at $n_t$, the gradient with respect to the state $h_t$. Once all inputs are zero, so that $h = 0$ and all
-# slopes are 1, and once they are random.
+# We measure it. $W_h$ is an orthogonal matrix of 32 dimensions, which keeps every length, times $\rho$, so all its eigenvalues have absolute value $\rho$. Only the last step gets a cotangent, and we look at $n_t$, the gradient with respect to the state $h_t$. First all inputs are zero, so that $h = 0$ and all
+# slopes are 1; then they are random.
 
 # %% alt="Norm of the gradient over the distance from the last step, 0 to 40, on a logarithmic scale. With inputs of zero, three straight lines: falling to 1e-6 for rho 0.7, constant for rho 1, rising to 4e4 for rho 1.3. With random inputs all three fall, since the slopes of tanh are below 1; for rho 1.3 slowest."
 def norms_by_distance(rho, inputs, steps=40, width=32):
     """The norm of dL/dh_t at distance 0, 1, ... from the last step."""
-    rotation = np.linalg.qr(np.random.default_rng(1).standard_normal((width, width)))[0]
+    orthogonal = np.linalg.qr(np.random.default_rng(1).standard_normal((width, width)))[0]
     zeros, identity = np.zeros((1, width)), np.eye(width)
-    _, saved = ops.rnn_forward(inputs, zeros, identity, rho * rotation)
+    _, saved = ops.rnn_forward(inputs, zeros, identity, rho * orthogonal)
     _, h, _, weight_h, *_ = saved
     n = np.random.default_rng(2).standard_normal((1, width))
     norms = [np.linalg.norm(n)]
@@ -166,7 +166,7 @@ print("norm before:", norm, "  after clipping:", p.grad.round(3), q.grad.round(3
 # %% [markdown]
 # ## Truncated backpropagation
 #
-# A text can have a million words; nobody unrolls a million steps. Instead one reads it in pieces. The *state* goes on from piece to piece, the *gradient* is cut at the border: `state.detach()` makes a plain number of it. What is lost? The loss
+# A text can have a million words; nobody unrolls a million steps. Instead one reads it in pieces. The *state* goes on from piece to piece, the *gradient* is cut at the border: `state.detach()` keeps its numbers and forgets where they came from. What is lost? The loss
 # below is computed from the last state after 60 steps. We cut all links but the last $K$ and compare the gradient of $W_h$ with the full one.
 
 # %%
@@ -201,7 +201,7 @@ assert error < 1e-3
 # ## LSTM: a cell behind gates
 #
 # **Long short-term memory（长短期记忆网络）**, LSTM, keeps a second vector, the **cell state（单元状态）** $c_t$, that is *not* multiplied by a matrix and bent at every step. It is only multiplied by numbers between 0 and 1 and added to. These numbers are **gates（门）**, computed
-# by a sigmoid $\sigma$ from the input and the state before. The **input gate（输入门）** $i$ says which share of the new enters, the **forget gate（遗忘门）** $f$ which share of the old stays, the **output gate（输出门）** $o$ what of the cell is shown:
+# by a sigmoid $\sigma$ ([chapter 5](05_softmax_cross_entropy.ipynb)) from the input and the state before. The **input gate（输入门）** $i$ says which share of the new enters, the **forget gate（遗忘门）** $f$ which share of the old stays, the **output gate（输出门）** $o$ what of the cell is shown:
 #
 # <a id="formula-lstm"></a>
 # $$\begin{aligned}
@@ -214,7 +214,7 @@ assert error < 1e-3
 #
 # ### Backward
 #
-# Both $h_t$ and $c_t$ go on to step $t+1$, so two gradients come back from there: $n_t$ for $h_t$ and $m_t$ for $c_t$. Let $d_t$ be `grad_out`, what arrives from above at $h_t$. All that reaches $h_t$ is $p_t$; all that reaches $c_t$ is $q_t$, on the way through $h_t$ and directly:
+# Both $h_t$ and $c_t$ go on to step $t+1$, so two gradients come back from there: $n_t$ for $h_t$ and $m_t$ for $c_t$. Let $d_t$ be `grad_out`, what arrives from above at $h_t$ (the letter $g$ is taken). All that reaches $h_t$ is $p_t$; all that reaches $c_t$ is $q_t$, on the way through $h_t$ and directly:
 #
 # <a id="formula-lstm-backward"></a>
 # $$p_t = d_t + n_t, \qquad q_t = m_t + p_t \odot o_t \odot \big(1 - \tanh^2 c_t\big) \tag{5}$$
@@ -236,6 +236,9 @@ assert error < 1e-3
 #
 # **Look at $m_{t-1}$.** On its way back through the cells the gradient is multiplied by $f_t$ and by nothing else: no matrix, no slope. If the forget gate is near 1, the gradient passes unharmed over any distance, and where it is 0 the past is cut off. The network *decides* by its gates how far it
 # learns back.
+#
+# In the code the batch is the last axis, and $x_t$ and $h_{t-1}$ stand in one array, so that one product reads both. One tanh serves all four blocks: $\sigma(a) = (1 + \tanh(a/2))/2$, hence the halves. What (6) needs from forward is computed before the loop (`_factors`). The
+# file's (1), (2), (3) are our (5), (6), (7).
 
 # %% library="minillm.ops.lstm:lstm_forward,lstm_backward,_factors"
 
@@ -305,7 +308,7 @@ assert abs((1 / (1 + np.exp(-3.0))) ** 50 - 0.09) < 0.005
 assert curves["LSTM"][50] < 1e-3 * curves["LSTM, open forget gates"][50]
 
 # %% [markdown]
-# (Alone, the way through the cells would leave $0.95^{50} \approx 0.09$ of the gradient; the ways through $h$ add to it.) So an LSTM doesn't remember by itself: the biases of its forget gates decide where it begins. Many start them at 1 or more (Jozefowicz et al. 2015), and so do the models of this library.
+# (Alone, the way through the cells would leave $0.95^{50} \approx 0.09$ of the gradient; the ways through $h$ add to it.) So an LSTM doesn't remember by itself: the biases of its forget gates decide how well it remembers at first. Many start them at 1 or more (Jozefowicz et al. 2015), and so do the models of this library.
 #
 # ## GRU, in short
 #
@@ -317,7 +320,7 @@ assert curves["LSTM"][50] < 1e-3 * curves["LSTM, open forget gates"][50]
 # n_t &= \tanh(u^n_t + r_t \odot v^n_t), \qquad h_t = (1 - z_t) \odot n_t + z_t \odot h_{t-1}
 # \end{aligned} \tag{8}$$
 #
-# Here $n_t$ is the new content, and the columns stand in the order $r \mid z \mid n$. The way straight back is $z_t$. Its backward pass is derived in [minillm/ops/gru.py](../minillm/ops/gru.py).
+# Here $n_t$ is the new content, and the columns stand in the order $r \mid z \mid n$. Straight back from $h_t$ to $h_{t-1}$ the gradient is multiplied by $z_t$ alone. The backward pass is derived in [minillm/ops/gru.py](../minillm/ops/gru.py).
 
 # %%
 gru_weights = [rng.standard_normal(n) / 2 for n in ((C, 3 * H), (H, 3 * H), (3 * H,), (3 * H,))]
@@ -330,7 +333,7 @@ assert report.passed
 # %% [markdown]
 # ## Sentences of different lengths
 #
-# Sentences of a batch are filled up to one length ("padding"). A recurrent network must not read on there: `lengths` says how many tokens of each row are real. Beyond them the output is 0 and the state stays, and by (2) no gradient comes from there.
+# Sentences of a batch are filled up to one length ("padding"). A recurrent network must not read on there: `lengths` says how many tokens of each row are real. Beyond them the output is 0 and the state stays, and backward hands $n_t$ on unchanged.
 
 # %%
 outputs, last = ops.rnn_forward(x, h0, *weights, lengths=np.array([5, 3]))[0]
@@ -347,7 +350,7 @@ assert not outputs[1, 3:].any()
 # %% [markdown]
 # ## Reading the gates
 #
-# *The key near the boxes behind the door …* is it or are they old? The verb depends on the **first** noun of a sentence, whatever stands between. The task: read an endless row of such phrases, and say at each question mark whether the verb is *is* or *are*. Then the next phrase begins, and
+# *The key near the boxes behind the door …* Does it go on with *is old* or with *are old*? The verb depends on the **first** noun of a sentence, whatever stands between. The task: read a long row of such phrases, and say at each question mark whether the verb is *is* or *are*. Then the next phrase begins, and
 # the old subject must be forgotten. How many memory cells does that take? One. An LSTM with $H = 1$ has a single cell, so we can watch it.
 
 # %%
@@ -446,6 +449,8 @@ assert input_gate[[1, 7, 16]].min() > 0.6  # the subjects
 assert (cell[1:5] < 0).all()
 assert (cell[7:14] > 0).all()
 assert new[[4, 10, 13]].min() > 0  # boxes in the first phrase, box and key in the second
+assert watch(model, ["the", "doors", *["near", "the", "key"] * 8])[0][1:].min() > 0
+assert watch(model, ["the", "key", *["near", "the", "boxes"] * 8])[0][1:].max() < 0
 
 # %% [markdown]
 # Nobody told the cell what its gates are for, and yet they can be read. The **forget gate** stays open within a phrase and closes at the question mark. The **input gate** opens wide for the subject. From then on the cell is negative for a singular
@@ -453,7 +458,7 @@ assert new[[4, 10, 13]].min() > 0  # boxes in the first phrase, box and key in t
 #
 # ## An experiment
 #
-# Change the sentence and run the last cell again: a plural first noun and five singular ones after it. How many does it take until the sign flips? In training there were never more than four. Then set `train(nn.LSTM, 1)` to 2 cells: are two cells twice as easy to read?
+# Change the sentence and run the last cell again: a plural first noun and eight singular ones after it. In training there were never more than four. Does the sign ever flip? And with *key* and then many *boxes*? Then train 2 cells, `train(nn.LSTM, 2)`: are two cells twice as easy to read?
 # (`watch` shows the first.)
 #
 # ## Exercises

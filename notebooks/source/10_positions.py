@@ -37,7 +37,8 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## Attention doesn't see order
 #
-# Attention gives position $t$ the mean of the values of all positions $s$, with weights that depend on the query $q_t$ and the keys $k_s$:
+# Attention gives position $t$ the mean of the values of all positions $s$, with weights $p_{ts}$ that say how well $s$ fits. Three matrices make three vectors of width $D$ from each
+# input $x_t$: a *query* $q_t$, a *key* $k_t$ and a *value* $v_t$.
 #
 # <a id="formula-scaled-dot-product-attention-short"></a>
 # $$\mathrm{out}_t = \sum_{s} p_{ts}\, v_s, \qquad p_{ts} = \frac{e^{q_t \cdot k_s / \sqrt{D}}}{\sum_{r} e^{q_t \cdot k_r / \sqrt{D}}}$$
@@ -248,7 +249,8 @@ assert report.findings[0].kind == "wrong_operand"
 # **Another one makes no noise at all.** Which two entries form a pair? The paper takes neighbours, $(x_0, x_1), (x_2, x_3), \dots$; the files of Llama on Hugging Face take halves, $(x_0, x_{D/2}), (x_1, x_{D/2+1}), \dots$
 # Both are right, and both pass every gradient check. But weights that were trained with one layout give nonsense with the other. That is what the option `interleaved` is for.
 #
-# Here is (7) by numbers: one query and one key, at four pairs of positions. And the same with the layouts mixed:
+# Here is (7) by numbers: one query and one key, at four pairs of positions. With the layouts mixed, the query in halves and the key in neighbours, the score depends on more
+# than the distance:
 
 # %%
 cos, sin = ops.rotary_tables(200, 10, dtype=np.float64)
@@ -279,7 +281,7 @@ assert abs(score(5, 2, True) - score(103, 100, True)) > 0.01
 # *does the right thing* on a length that it never saw depends on the positions. Let us measure it.
 #
 # The task: at each position name the token *three places before*. One attention layer without a mask is enough. It is trained on random sequences of 16 tokens and tested on 48. The learned table
-# has 48 rows, so that it can be used at all.
+# has 48 rows, so that it can be used at all. Positions are counted from 1 here.
 
 # %% alt="Share of right answers over the position from 4 to 48, for four encodings trained on 16 positions. Without positions it is near 0.15 everywhere. With learned positions it is 1 up to position 16 and then falls to 0.1. With sines it is 1 up to 16 and then goes up and down between 0.1 and 1. With rotary embedding it is 1 everywhere but at positions 4 to 7, where it is about 0.9."
 class Reader(nn.Module):
@@ -352,10 +354,10 @@ assert (guesses == ids[:, 44:])[misled].mean() > 0.9
 # %% [markdown]
 # Without positions the model can only guess among the tokens that it sees. With learned positions it is perfect as far as it was trained and useless beyond: rows 17 to 48 of its table never
 # got a gradient (formula (5), second case) and still hold random numbers. Sines *have* a meaning there, but the model also used the absolute part of them. Rotary embedding gives it no
-# absolute position to use, and what it learned about the distance three holds everywhere. This is one reason why most models since Llama use it.
+# absolute position to use, and what it learned about the distance three holds everywhere.
 #
 # Why does the last curve dip at positions 4 to 7? The right key stands 3 places before. The wrong one stands 41 places *after* it: from 3 before to 41 after it is 44 tokens, and $44 / 2\pi = 7.003$, so the fastest hand has made
-# seven whole turns and points the same way. Only positions up to 7 have a token 41 places after them. In training no such distance came up.
+# seven whole turns and points the same way. Only positions up to 7 have a token 41 places after them. In training no such distance came up. So rotary embedding, too, is sure only of distances that it has seen.
 #
 # ## An experiment
 #

@@ -131,3 +131,28 @@ def test_an_operation_names_the_chapter_that_explains_it(path):
     [chapter] = re.findall(r"\bNotebook: notebooks/(\w+)\.ipynb", text)
     page = (NOTEBOOKS / "source" / f"{chapter}.py").read_text(encoding="utf-8")
     assert any(re.search(rf"\b{name}\b|\b{name}_forward\b", page) for name in names), names
+
+
+def names_of(source, context):
+    """All names that a cell stores, defines or imports; or all that it reads."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, context):
+            found.add(node.id)
+        elif context is ast.Store and isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        elif context is ast.Store and isinstance(node, ast.alias):
+            found.add((node.asname or node.name).split(".")[0])
+        elif context is ast.Store and isinstance(node, ast.arg):
+            found.add(node.arg)
+    return found
+
+
+@each_chapter
+def test_the_page_needs_nothing_that_only_a_check_defines(chapter):
+    """The checks run when the page is built; readers do not have them."""
+    checks = [cell.source for cell in chapter.cells if chapters.has_tag(cell, "check")]
+    page = [c.source for c in code_cells(chapters.chapter_notebook(chapter, checks=False))]
+    hidden = set().union(*(names_of(source, ast.Store) for source in checks))
+    hidden -= set().union(*(names_of(source, ast.Store) for source in page))
+    assert not hidden & set().union(*(names_of(source, ast.Load) for source in page))

@@ -111,6 +111,11 @@ def test_a_docstring_in_our_format():
     assert ">>> 1 + 1\n2" in text
 
 
+def test_a_chapter_in_a_docstring_is_a_link():
+    [line] = to_rest("Notebook: notebooks/12_block.ipynb", Names())[:1]
+    assert ":doc:`notebooks/12\\_block.ipynb </notebooks/12_block>`" in line
+
+
 def test_results_are_numbered_in_formulas_only():
     assert numbered_results("By (3).\n\n    y = a   (1)\n    z = f(2)\n    z = b      (2)") == [
         "1",
