@@ -183,7 +183,8 @@ assert (difference**2).mean() == 2.5
 #
 # Each operation is a pair: `forward` returns the result and `saved`, which is what `backward` will need. `_prepare` looks
 # whether shapes and dtypes fit; an input without a gradient, such as an integer, gets `None`. First the operations, then
-# the one function that sums back. Change a line in either cell and run the check below.
+# the one function that sums back. Formula (1) of the first file is (4) here, and (1) of the second is (2). Change a line in
+# either cell and run the check below.
 
 # %% library="minillm.ops.arithmetic:add_forward,add_backward,multiply_forward,multiply_backward"
 
@@ -243,8 +244,8 @@ assert kinds[0] == "missing_broadcast_sum"
 assert kinds[1] in ("wrong_axis", "wrong_entries")
 
 # %% [markdown]
-# The second verdict speaks of entries in the wrong place. It is right: in a square, summing over the other axis is the
-# same as exchanging the axes first.
+# The second verdict speaks of entries in the wrong place. It is right: in a square, summing over the wrong axis is the
+# same as exchanging the axes and then summing over the right one.
 #
 # ## Sums: the mirror image
 #
@@ -309,7 +310,7 @@ assert finding.kind in ("transposed", "wrong_entries")
 
 # %% [markdown]
 # In the right array head 0 sees features 0 and 1 of each of the three words. In the wrong one it sees all of word a, half
-# of word b, and nothing of word c. Nothing raises an error, and a model built on it would still learn something.
+# of word b, and nothing of word c. Nothing raises an error, because every shape is as it should be.
 #
 # ## Matrix products
 #
@@ -436,7 +437,10 @@ for number, (expression, answer) in enumerate(zip(expressions, answers, strict=T
         expected = expression().shape
     except ValueError:
         expected = None
-    assert answer == expected, f"number {number} should be {expected}, your answer is {answer}"
+    answer = answer if answer is None else tuple(answer)
+    assert answer == expected, (
+        f"number {number} is not {answer}: write the two shapes flush right, and compare column by column"
+    )
 print("all six are right")
 
 # %% wrong="shapes"
@@ -575,6 +579,15 @@ def centre_backward(grad_out, saved):
 
 # %% wrong="centre"
 def centre_forward(x):
+    return x - x.mean(axis=0), len(x)
+
+
+def centre_backward(grad_out, saved):
+    return (grad_out * (1 - 1 / saved),)
+
+
+# %% wrong="centre"
+def centre_forward(x):
     return x - x.mean(axis=0), None
 
 
@@ -586,7 +599,7 @@ def centre_backward(grad_out, saved):
 # ## References
 #
 # - C. R. Harris et al. (2020), *Array programming with NumPy*, Nature 585: arrays, views, broadcasting.
-# - I. Goodfellow, Y. Bengio, A. Courville (2016), *Deep Learning*, eq. 6.46: the sum over all ways, the rule of this chapter.
+# - I. Goodfellow, Y. Bengio, A. Courville (2016), *Deep Learning*, section 6.5.2: the sum over all ways, the rule of this chapter.
 # - K. B. Petersen, M. S. Pedersen (2012), *The Matrix Cookbook*, eq. 70-71: here (11) and (12), in index form.
 # - In the library: `minillm/ops/broadcasting.py`, `arithmetic.py`, `reductions.py`, `shaping.py`, `matmul.py`;
 #   `python -m minillm gradcheck matmul`.

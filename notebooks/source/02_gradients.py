@@ -111,7 +111,7 @@ assert round(entries * 4 / 1e9) == 275
 #   \qquad\text{in matrices:}\quad g \, W^T \tag{3}$$
 #
 # **The gradient of $W$.** The entry $W_{ij}$ stands in column $j$ of $y$ only, but in *every* row $n$, with the factor
-# $x_{ni}$. The rows share the weight, so their wishes add up:
+# $x_{ni}$. The rows share the weight, so their contributions add up:
 #
 # <a id="formula-linear-backward-weight"></a>
 # $$\frac{\partial L}{\partial W_{ij}} = \sum_{n=1}^{N} x_{ni} \, g_{nj}
@@ -176,7 +176,7 @@ for (name, values), marker in zip(errors.items(), "osx", strict=True):
     axes.loglog(steps, np.maximum(values, 1e-16), marker, markersize=4, label=name)
 axes.loglog(steps[24:], steps[24:] ** 2 / 6, ":", color="0.5", label="truncation, h² / 6")
 axes.set(title="How wrong is a measured slope?", xlabel="step h (1)", ylabel="relative error (1)",
-         ylim=(3e-17, 10))
+         ylim=(3e-17, 1e4))
 axes.legend(ncols=2)
 plt.show()
 for name, values in errors.items():
@@ -195,7 +195,8 @@ assert 1e-17 < np.finfo(np.float64).eps < 1e-15
 # %% [markdown]
 # Three lessons. Check in **float64**: in float32 no step is good enough to tell a small mistake from noise. Take a step
 # in the middle, not the smallest one that the computer can hold. And look at the crosses: the **complex step（复数步长）**
-# $f'(x) \approx \operatorname{Im} f(x + ih) / h$ subtracts nothing, so nothing cancels, and it is right to the last digit for every tiny $h$.
+# $f'(x) \approx \operatorname{Im} f(x + ih) / h$ takes the slope from the imaginary part of $f(x + ih) = f(x) + ih f'(x) - \dots$
+# It subtracts nothing, so nothing cancels, and it is right to the last digit for every tiny $h$.
 # But it needs a function that computes with complex numbers; `abs`, `max` and comparisons do not. So the library uses
 # differences, with a formula of higher order that allows a larger step:
 #
@@ -214,7 +215,7 @@ assert 1e-17 < np.finfo(np.float64).eps < 1e-15
 #
 # (6) needs one number, but a layer has many outputs. The usual way out is to sum them. That is blind. Look at
 # softmax ([chapter 5](05_softmax_cross_entropy.ipynb)), which turns scores into probabilities: every row of its
-# output sums to 1, whatever the input is, so the sum has the slope zero, and any multiple of a right gradient passes.
+# output sums to 1, whatever the input is, so the sum has the slope zero, and any multiple of the right gradient passes.
 # A **random cotangent（随机余切向量）** $w$, and the loss $L = \sum_j w_j y_j$, is not fooled.
 
 # %% tags=["setup"]
@@ -338,7 +339,8 @@ assert all(0.1 < check_gradients(tanh_forward, b, x).relative_error <= 2.0 for b
 # %% [markdown]
 # The report also draws itself. Left: where the error is. In the middle, the curve that you know by now: for a right
 # gradient the error falls with the step until rounding takes over; here no step makes it fall, so it is the formula that
-# is wrong. Right: backward divided by the truth, entry by entry.
+# is wrong. Right: backward divided by the truth, entry by entry. The tall bar holds ratios *near* 1: where $x$ is small,
+# $1 - x^2$ is almost $1 - \tanh^2 x$. A check at small inputs only would not see much.
 
 # %% alt="Three panels about the backward pass wrong_point. Left: a heat map of relative errors in which nearly all entries are bright. Middle: the error against the step size is flat. Right: the ratios of backward to numerical gradient are spread widely."
 figure = check_gradients(tanh_forward, wrong_point, x).plot()
@@ -489,6 +491,17 @@ assert np.allclose(out, [[0.6, 0.8], [0.0, 1.0]]), f"the values are wrong: {out}
 report = check_gradients(unit_forward, unit_backward, rng.standard_normal((3, 5)))
 print(report)
 assert report.passed, "the gradient is wrong: read the report"
+
+# %% wrong="unit"
+def unit_forward(x):
+    r = np.sqrt((x * x).sum(axis=-1, keepdims=True))
+    return x / r, (x / r, r)
+
+
+def unit_backward(grad_out, saved):
+    y, r = saved
+    return ((grad_out - y * y * grad_out) / r,)
+
 
 # %% wrong="unit"
 def unit_forward(x):

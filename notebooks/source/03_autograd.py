@@ -94,7 +94,7 @@ mean = lift(ops.mean_forward, ops.mean_backward)
 # ## Step 2: go back, but in which order?
 #
 # Each result knows how to send a gradient to its inputs. So: begin at the end with the gradient 1, and let every value
-# send on what it gets? Try it on the smallest graph in which a value is used twice, twice:
+# send on what it gets? Try it on a small graph in which two values are each used twice:
 #
 # $$a = 1 \qquad b = a + a \qquad c = b + b$$
 #
@@ -429,7 +429,8 @@ assert w.grad.tolist() == [6.0 + 4.0]
 # The first is a feature: a batch that does not fit into memory is cut into parts whose gradients add up
 # (exercise 3.3). It is also the most frequent bug in training loops: whoever forgets `zero_grad` goes on with the sum of
 # all gradients so far ([chapter 8](08_debugging.ipynb)). The second makes evaluation cheap. The third takes a value out
-# of the graph on purpose; by accident, it silently freezes everything before it.
+# of the graph on purpose; by accident, it silently freezes everything before it. The fourth is the price of freeing what
+# forward had saved: a graph can be walked once.
 #
 # ## Exercises
 #
@@ -531,7 +532,7 @@ def explain(order, root):
     position = {id(value): i for i, value in enumerate(order)}
     if len(position) != len(order):
         return "a value stands in the list twice"
-    if order[0] is not root:
+    if not order or order[0] is not root:
         return "the first value must be the root"
     for value in order:
         for x in value.inputs:

@@ -129,7 +129,7 @@ for language in ("english", "chinese"):
 
 # %% [markdown]
 # The total is the same to the last digit, because the grammar makes the same choices in both
-# languages. Yet per token Chinese looks easier, only because a story has more tokens in it. Per byte
+# languages. Yet per token Chinese looks easier, only because a Chinese story has more tokens. Per byte
 # the two differ as well: the Chinese text is longer in bytes.
 # **Compare losses per token only with equal tokens, and losses per byte only on the same text.**
 #
@@ -151,8 +151,8 @@ for language in ("english", "chinese"):
 #
 # With few choices the toy world is so small that all its stories can be listed, and (5) computed as
 # it stands. For the full world, which has more than $10^{15}$ stories, the grammar gives the same
-# number without listing them. Divided by the mean number of tokens it is a floor under every loss
-# curve of this book:
+# number without listing them. Divided by the mean number of tokens it is a floor: on stories that it
+# has not seen, no model of this book can have a smaller loss, on average.
 
 # %%
 small = ToyWorld(choices={"": 2})
@@ -228,9 +228,9 @@ assert set(ngrams(validation, 2)) - set(ngrams(train, 2))
 # loss of all stories infinite. A model must never say "never". Giving some probability to the unseen
 # is called **smoothing（平滑）**.
 #
-# The simplest way adds one to every count. That is fine for single words, but with long contexts the
-# ones soon outweigh what was seen. A better way asks the shorter context $h'$, which is $h$ without
-# its first word:
+# The simplest way adds one to every count. That is fine for single words, but a long context was seen
+# a few times only, and $V$ ones outweigh that. A better way asks the shorter context $h'$, which is $h$
+# without its first word:
 #
 # <a id="formula-ngram-witten-bell"></a>
 # $$q(w \mid h) = \frac{c(h\,w) + t(h)\, q(w \mid h')}{c(h) + t(h)} \tag{6}$$
@@ -248,7 +248,7 @@ assert set(ngrams(validation, 2)) - set(ngrams(train, 2))
 # ## The library's own code
 #
 # The class is `minillm/tasks/ngrams.py` as it stands. In `probability`, the loop goes from no context
-# to the longest one, and the line that computes `p` is (6).
+# to the longest one, and the line that computes `p` is our (6), which the docstrings call (1).
 
 # %% library="minillm.tasks.ngrams:NGram"
 
@@ -273,6 +273,8 @@ print(f"floor    {world.floor('english'):.3f}")
 assert min(losses, key=lambda n: losses[n][1]) == 4
 assert losses[8][0] < losses[6][0] < world.floor("english") < losses[5][0]
 assert losses[8][1] > losses[4][1]
+often = [sum(row.values()) > 1 for row in models[5].counts[4].values()]
+assert np.mean(often) < 0.5
 assert all(on_validation > world.floor("english") for _, on_validation in losses.values())
 
 # %% alt="Loss against n from 1 to 8. The validation loss falls steeply from 4.7 to its smallest value at n = 4 and then rises. The training loss keeps falling and goes below the floor of 0.757 at n = 6."
@@ -289,7 +291,7 @@ plt.show()
 # %% [markdown]
 # Three things to read off.
 #
-# - The validation loss is smallest at $n = 4$. Longer contexts are more informative, but most of them occur only once or never.
+# - The validation loss is smallest at $n = 4$. Longer contexts tell more, but most of them were seen only once, or never.
 # - The training loss keeps falling, and from $n = 6$ on it is *below the floor*, where no model
 #   can be on new stories. The table has learned these very stories by heart, and the loss on them says
 #   nothing about others.
@@ -345,7 +347,7 @@ assert np.allclose(right, 1)
 
 # %% [markdown]
 # The loss falls with every $n$, and it is cheating: the total probability was handed out more than
-# twice. The bound below (5) needs a sum of at most 1.
+# twice. That is the condition we wanted to remember, below (5).
 # **Before you believe a good loss, sum the probabilities of a few contexts.** For operations this
 # book has the gradient check; for a language model this is the first check to make.
 #
@@ -508,9 +510,9 @@ def add_k(pairs, k):
 # ### Exercise 4.3: how much to trust the pair
 #
 # Mix the plain bigram frequencies with the unigram ones:
-# $q(w \mid v) = \lambda\, c(v\,w)/c(v) + (1 - \lambda)\, c(w)/N$. The function gets, for each token
-# of the training and of the validation stories, the two probabilities, and a list of candidates for
-# $\lambda$. Return the best candidate, honestly chosen.
+# $q(w \mid v) = \lambda\, c(v\,w)/c(v) + (1 - \lambda)\, c(w)/N$, where $N$ is the number of all
+# training tokens. The function gets these two probabilities for each token of the training and of the
+# validation stories, and a list of candidates for $\lambda$. Return the best candidate, honestly chosen.
 #
 # <details><summary>Hint 1</summary>
 #

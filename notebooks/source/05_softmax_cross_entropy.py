@@ -10,7 +10,7 @@
 # ## Why it matters
 #
 # A language model has to say how likely each of $V$ words is as the next one. Its last layer gives $V$
-# numbers of any size and sign, the **logits**. **Softmax（归一化指数）** makes probabilities of them, and
+# numbers of any size and sign, the **logits（对数几率）**. **Softmax（归一化指数）** makes probabilities of them, and
 # **cross-entropy（交叉熵）** says how surprised the model was by the word that really came. Everything a
 # language model learns, it learns from the gradient of this one number.
 
@@ -84,7 +84,8 @@ assert np.isfinite(shifted).all()
 # ## The library's own code
 #
 # The next cell is `minillm/ops/softmax.py` as it stands. It is an ordinary cell: change a sign, run it and
-# the check below it, and see what the checker says. `saved` is what forward keeps for backward.
+# the check below it, and see what the checker says. `saved` is what forward keeps for backward. (In the
+# library's docstrings the formulas have their own numbers: its (1) is our (2).)
 
 # %% library="minillm.ops.softmax:softmax_forward,softmax_backward"
 
@@ -151,7 +152,8 @@ loss, saved = ops.cross_entropy_forward(logits, targets)
 p = ops.softmax_forward(logits)[0]
 one_hot = np.eye(11)[targets]
 print("loss", loss.round(4), "   log V =", np.log(11).round(4))
-print("largest difference to (p - one_hot) / N:", abs(grad_logits - (p - one_hot) / 7).max())
+difference = abs(grad_logits - (p - one_hot) / 7).max()
+print(f"largest difference to (p - one_hot) / N: {difference:.0e}")
 
 # %% tags=["check"]
 assert abs(grad_logits - (p - one_hot) / 7).max() < 1e-15
@@ -160,8 +162,8 @@ assert check_gradients(ops.cross_entropy_forward, ops.cross_entropy_backward, lo
 # %% [markdown]
 # ## A picture: what the gradient asks for
 #
-# One row of five logits; the right class is number 3. Bars above zero are pushed down, the one below zero is pulled
-# up, and the bars sum to zero.
+# One row of five logits; the right class is number 3. A step against the gradient lowers the logits whose bars are
+# above zero and raises the one below. The bars sum to zero.
 
 # %% alt="Two bar charts over five classes. Left: probabilities, the right class 3 has only 0.11. Right: the gradient is equal to the probabilities, except at class 3, where it is -0.89."
 row = np.array([[2.0, 0.5, 1.0, 0.4, -1.0]])
@@ -189,8 +191,9 @@ assert p[3].round(2) == 0.11
 # <a id="formula-binary-cross-entropy-with-logits"></a>
 # $$L = -t \log p - (1 - t) \log (1 - p) = \max(z, 0) - t z + \log\left(1 + e^{-\lvert z \rvert}\right) \tag{5}$$
 #
-# The second form is the first one with the same care as above: its exponent is never positive. Its gradient is prediction
-# minus truth once more:
+# The second form is the first one with the same care as above: its exponent is never positive. To get it, put in
+# $-\log p = \log(1 + e^{-z})$ and $-\log(1 - p) = z + \log(1 + e^{-z})$, which leaves $(1 - t) z + \log(1 + e^{-z})$; for
+# $z < 0$ take $e^{-z}$ out of the last bracket. The gradient is prediction minus truth once more:
 #
 # <a id="formula-binary-cross-entropy-with-logits-backward"></a>
 # $$\frac{\partial L}{\partial z} = p - t \tag{6}$$
@@ -201,8 +204,9 @@ assert p[3].round(2) == 0.11
 # <a id="formula-mean-squared-error"></a>
 # $$L = (x - t)^2, \qquad \frac{\partial L}{\partial x} = 2 (x - t) \tag{7}$$
 #
-# Why not use it for probabilities, too? Through the sigmoid its gradient is $2 (p - t)\, p (1 - p)$. A model that is
-# confidently wrong has $p (1 - p)$ near 0, so it hardly learns just when it should learn most:
+# Why not use it for probabilities, too? The sigmoid has the slope $dp / dz = p (1 - p)$, so the gradient of $z$ is
+# $2 (p - t)\, p (1 - p)$. A model that is confidently wrong has $p (1 - p)$ near 0: it hardly learns just when it should
+# learn most.
 
 # %%
 z = np.array([-8.0])  # confidently "no"
@@ -290,6 +294,10 @@ def log_softmax_backward(grad_out, saved):
 # %% self_check="log-softmax"
 out, _ = log_softmax_forward(np.array([[1000.0, 1000.0], [0.0, np.log(3.0)]]))
 assert np.allclose(out, np.log([[0.5, 0.5], [0.25, 0.75]])), f"the values are wrong: {out}"
+out, _ = log_softmax_forward(np.array([[1000.0, 0.0]]))
+assert np.allclose(out, [[0.0, -1000.0]]), (
+    f"logits 1000 and 0 give 0 and -1000, not {out[0]}: the logarithm of a p that is rounded to 0?"
+)
 report = check_gradients(log_softmax_forward, log_softmax_backward, rng.standard_normal((3, 5)))
 print(report)
 assert report.passed, "the gradient is wrong: read the report"
@@ -316,10 +324,21 @@ def log_softmax_backward(grad_out, p):
     return (grad_out - p * grad_out.sum(axis=-1, keepdims=True),)
 
 
+# %% wrong="log-softmax"
+def log_softmax_forward(x):
+    p = ops.softmax_forward(x)[0]
+    with np.errstate(divide="ignore"):
+        return np.log(p), p
+
+
+def log_softmax_backward(grad_out, p):
+    return (grad_out - p * grad_out.sum(axis=-1, keepdims=True),)
+
+
 # %% [markdown] exercise="smoothing" minutes=15 teaches="the gradient is prediction minus target, whatever the target" catches="smoothing only in forward, a forgotten division by N or V"
 # ### Exercise 5.2: label smoothing
 #
-# A model that is never told "never" stays humble: with **label smoothing（标签平滑）** the target is no longer one-hot. It is
+# A target of exactly 0 asks a model to say "never". With **label smoothing（标签平滑）** the target is not one-hot any more. It is
 # $q_i = (1 - s)\,[i = y] + s / V$, and the loss is $-\sum_i q_i \log p_i$ (Szegedy et al. 2016, section 7), averaged over the rows. Write
 # loss and gradient.
 #
@@ -390,4 +409,4 @@ def smooth_cross_entropy_backward(grad_out, saved):
 # - I. Goodfellow, Y. Bengio, A. Courville (2016), *Deep Learning*, eq. 6.29-6.30: softmax and its log-likelihood, here (1) and (3).
 # - The same book, section 6.2.2.2: sigmoid and the binary log-likelihood, here (5).
 # - C. Szegedy et al. (2016), *Rethinking the Inception architecture*, arXiv:1512.00567, section 7: label smoothing.
-# - In the library: `minillm/ops/softmax.py`, `minillm/ops/cross_entropy.py`; `python -m minillm gradcheck softmax`.
+# - In the library: [minillm/ops/softmax.py](../minillm/ops/softmax.py), [minillm/ops/cross_entropy.py](../minillm/ops/cross_entropy.py); `python -m minillm gradcheck softmax`.

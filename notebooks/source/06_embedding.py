@@ -77,8 +77,8 @@ print(f"{V} words, {len(train):,} ids to train on, {len(test):,} to test on")
 #
 # The right-hand side costs $N C$ copies, the product in the middle $N V C$ multiplications, nearly
 # all of them by zero. So one never builds the one-hot matrix; one reads the row. Reading rows by
-# index is called **gather（收集）**, the table and its use an **embedding（嵌入）**, and the entries of $W$
-# are the first **parameter（参数）** of this book: numbers that training will change.
+# index is called **gather（收集）**, the table and its use an **embedding（嵌入）**, and each entry of $W$
+# is a **parameter（参数）**: a number that training will change.
 
 # %%
 ids, W = np.array([4, 1, 4, 2, 4]), rng.standard_normal((7, 3))
@@ -112,7 +112,8 @@ assert np.array_equal(by_lookup, by_product)
 #
 # ## The library's own code
 #
-# `beside` carries the ids to where the table is (on a GPU it may have to), and `scatter_add` is (2).
+# `beside` carries the ids to where the table is (on a GPU it may have to), and `scatter_add` is our
+# (2), which the docstring calls (1).
 # Change the backward pass and see what the check below says.
 
 # %% library="minillm.ops.embedding:embedding_forward,embedding_backward"
@@ -215,8 +216,9 @@ print(f"best that sees one word           {bigram:.3f}")
 print(f"best that sees the whole story    {world.floor('english'):.3f}")
 
 # %% [markdown]
-# The third line is the entropy of the pairs minus that of their first words, which is the entropy of
-# the second word when the first is known. The first three numbers are about these training stories.
+# The third line is the entropy of the pairs minus that of their first words. What is left is the
+# entropy of the second word when the first is known, for $\log p(v, w) - \log p(v) = \log p(w \mid v)$,
+# and the mean of this is that line with its sign turned. The first three numbers are about these training stories.
 # The last is a property of the grammar: on average, no model can do better on stories that it has not
 # seen.
 #
@@ -380,15 +382,16 @@ assert size < V * V / 4
 # lines computed above:
 
 
-# %% alt="Loss against step for the bigram table and the network with three words of context. Both start at log V, 5.95. The table falls slowly towards the bigram entropy of 1.6; the network crosses that line after a few hundred steps and stays above the floor of 0.76."
+# %% alt="Loss against step for the bigram table and the network with three words of context. Both fall steeply in the first 100 steps. Then the table falls slowly towards the bigram entropy of 1.6; the network crosses that line after a few hundred steps and stays above the floor of 0.76."
 def smooth(values, width=25):
     """The mean of each `width` neighbouring values."""
     return np.convolve(values, np.ones(width) / width, mode="valid")
 
 
 fig, axes = plt.subplots()
-axes.plot(smooth(losses), label="table: sees one word")
-axes.plot(smooth(network_losses), label="network: sees three words")
+for name, values in [("table: sees one word", losses), ("network: sees three words", network_losses)]:
+    line = smooth(values)
+    axes.plot(np.arange(len(line)) + 12, line, label=name)
 for value, name in [
     (np.log(V), "log V"),
     (unigram, "unigram entropy"),
@@ -398,7 +401,7 @@ for value, name in [
     axes.axhline(value, color="0.6", linewidth=0.9, linestyle="--")
     axes.text(1500, value + 0.07, name, ha="right", color="0.35", fontsize="small")
 axes.set(title="Two models learn by plain gradient descent", xlabel="step")
-axes.set(ylabel="loss (nats per word)", ylim=(0, 6.5))
+axes.set(ylabel="loss (nats per word), mean of 25 steps", ylim=(0, 6.5))
 axes.legend(loc="center right", bbox_to_anchor=(1.0, 0.58))
 plt.show()
 
@@ -445,9 +448,8 @@ assert {words[n] for n in order[1:6]} <= colours
 #
 # A simple way to turn a sentence into one vector is the mean of its words' vectors. `ids` is
 # $(B, T)$, short sentences are filled up with the id 0, and these places must not count:
-# $y_b = \frac{1}{n_b} \sum_{t:\, i_{bt} \neq 0} W_{i_{bt}}$, with $n_b$ the number of real words, at
-# least
-# 1. Write forward and backward.
+# $y_b = \frac{1}{n_b} \sum_{t:\, i_{bt} \neq 0} W_{i_{bt}}$, with $n_b$ the number of real
+# words; no sentence is empty. Write forward and backward.
 #
 # <details><summary>Hint 1</summary>
 #
@@ -658,6 +660,7 @@ def best_table(pairs):
 counted = np.array([[0.0, 3.0, 1.0], [2.0, 0.0, 2.0], [0.0, 0.0, 0.0]])
 found = best_table(counted)
 assert np.isfinite(found).all(), "some entries are not finite: treat the pairs never seen"
+assert not found[2].any(), f"word 2 was never seen: its row should be zeros, not {found[2]}"
 p = np.exp(found) / np.exp(found).sum(axis=1, keepdims=True)
 expected = np.array([[0, 3 / 4, 1 / 4], [1 / 2, 0, 1 / 2], [1 / 3, 1 / 3, 1 / 3]])
 assert np.allclose(p, expected), f"the probabilities should be\n{expected}\nbut are\n{p.round(3)}"

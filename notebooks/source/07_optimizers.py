@@ -219,7 +219,7 @@ assert np.abs(p - parameter.data).max() < 1e-14
 # $$\eta\, \frac{(1 - \beta_1)\, g}{\sqrt{(1 - \beta_2)\, g^2}} = \eta\, \frac{1 - \beta_1}{\sqrt{1 - \beta_2}}
 #   = \eta\, \frac{0.1}{\sqrt{0.001}} \approx 3.16\, \eta$$
 #
-# because $\sqrt v$ is even more too small than $m$ is. And $v$ forgets slowly:
+# because $m$ is 10 times too small, but $\sqrt v$ 32 times. And $v$ forgets slowly:
 
 
 # %%
@@ -239,13 +239,13 @@ assert quotient(largest) > 6
 assert quotient(1000) > 1.2
 
 # %% [markdown]
-# The steps are up to six times too long just when the parameters are still random. A rate that seems
-# to need long warm-up may only lack these two divisions.
+# For more than a hundred steps they are at least three times too long, just when the parameters are
+# still random. A rate that seems too high for the start may only lack these two divisions.
 #
 # ## AdamW: decay the weights, not the gradient
 #
 # Large weights make a network over-confident, so one lets them shrink a little in each step:
-# **weight decay（权重衰减）**. For plain gradient descent there are two ways to say it. Add the penalty
+# **weight decay（权重衰减）**, by a small factor $w$. For plain gradient descent there are two ways to say it. Add the penalty
 # $\tfrac{w}{2} \lVert p \rVert^2$ to the loss (**L2 regularisation（L2 正则化）**), whose gradient is
 # $w p$; or multiply the weights by $1 - \eta w$. It is the same:
 # $p - \eta (g + w p) = (1 - \eta w)\, p - \eta g$.
@@ -284,6 +284,9 @@ assert final_weights(optim.Adam)[1] < 0.65
 assert np.ptp(final_weights(optim.AdamW)) < 0.1
 
 # %% [markdown]
+# AdamW moves both weights alike, up to the noise. With the decay inside $g$, the noisy weight has not
+# decayed at all, and the quiet one too much.
+#
 # ## Pictures: three optimisers on two landscapes
 #
 # The second landscape is a curved valley, after Rosenbrock: $f(x, y) = (1 - x)^2 + 10\,(y - x^2)^2$,
@@ -363,6 +366,9 @@ assert ends["curved valley", "momentum"] < 0.01
 assert ends["curved valley", "SGD"] > 4
 
 # %% [markdown]
+# On the bowl all three arrive in about the same time. In the valley SGD hardly moves: the steep walls
+# limit its rate, as computed above, and the floor between them is nearly flat.
+#
 # ## Two companions: clipping and a schedule
 #
 # **Gradient clipping（梯度裁剪）.** Now and then one batch has an enormous gradient, and one step along it
@@ -385,7 +391,7 @@ assert ends["curved valley", "SGD"] > 4
 fig, axes = plt.subplots(figsize=(7.2, 2.8))
 for name in ("constant", "linear", "cosine"):
     engine = optim.SGD([Tensor(np.zeros(1), requires_grad=True)], lr=1e-3)
-    plan = getattr(schedule, name)(engine, warmup_steps=20, total_steps=201)
+    plan = getattr(schedule, name)(engine, warmup_steps=20, total_steps=200)
     rates = []
     for _ in range(200):
         rates.append(plan.lr)
@@ -403,7 +409,7 @@ plt.show()
 
 # %% tags=["setup"]
 world = ToyWorld()
-parts = world.splits(1000, 200, seed=0)
+stories = world.splits(1200, 200, seed=0).train  # the test stories stay unused: we choose rates
 words = ["<start>", *world.vocabulary("english")]
 id_of = {word: number for number, word in enumerate(words)}
 V, K = len(words), 3
@@ -424,7 +430,7 @@ def predict(parameters, rows):
 
 
 def train(make_optimiser, steps):
-    """The loss on the test stories after some steps; make_optimiser gets the parameters."""
+    """The loss on the validation stories after some steps; make_optimiser gets the parameters."""
     draw = np.random.default_rng(2)
     normal = draw.standard_normal
     start = [
@@ -444,13 +450,13 @@ def train(make_optimiser, steps):
         optim.clip_grad_norm_(parameters, 5.0)
         optimiser.step()
     with no_grad():
-        return F.cross_entropy(predict(parameters, test_rows), test_following).item()
+        return F.cross_entropy(predict(parameters, other_rows), other_following).item()
 
 
-rows, following = windows_of(parts.train)
-test_rows, test_following = windows_of(parts.test)
+rows, following = windows_of(stories[:1000])
+other_rows, other_following = windows_of(stories[1000:])
 
-# %% alt="Test loss after 200 steps against the learning rate on a logarithmic axis, one curve for each method. Each curve has the shape of a U. Adam is best at 0.01, momentum at 0.4, gradient descent at 3; Adam reaches the lowest point."
+# %% alt="Validation loss after 200 steps against the learning rate on a logarithmic axis, one curve for each method. Each curve has the shape of a U. Adam is best at 0.01, momentum at 0.4, gradient descent at 3; Adam reaches the lowest point."
 steps = 200
 tried = {
     "SGD": (lambda lr: lambda p: optim.SGD(p, lr), [0.3, 1.0, 3.0, 10.0]),
@@ -463,7 +469,7 @@ for (name, (make, rates)), marker in zip(tried.items(), "os^", strict=True):
     found[name] = [train(make(rate), steps) for rate in rates]
     axes.plot(rates, found[name], marker=marker, label=name)
 axes.set(title=f"Each method has its own rate: loss after {steps} steps", xscale="log")
-axes.set(xlabel="learning rate (1)", ylabel="test loss (nats per word)", ylim=(1, 5))
+axes.set(xlabel="learning rate (1)", ylabel="validation loss (nats per word)", ylim=(1, 5.4))
 axes.legend()
 plt.show()
 for name, losses in found.items():
@@ -484,9 +490,9 @@ assert min(found, key=lambda name: min(found[name])) == "Adam"
 #
 # ## An experiment
 #
-# Take the bowl and change the numbers. What does $\mu = 0.99$ do? Which $\beta_2$ makes Adam
-# restless? At which rate does Adam begin to circle around the lowest point, and why does it never
-# settle there with a constant rate?
+# Take the bowl and change the numbers. What does $\mu = 0.99$ do? Then give Adam $\beta_2 = 0.5$: it
+# gets near the lowest point and does not settle. Why not, though the gradient shrinks? Which rate
+# brings it closer?
 
 # %%
 for method, optimiser, options in [

@@ -50,15 +50,15 @@ print(f"{len(corpus.ids):,} words, {V} different ones, {np.mean(X > 0):.1%} of t
 for word in ("red", "blue", "rabbit"):
     row = X[corpus.words.index(word)]
     best = np.argsort(-row)[:7]
-    print(f"{word:>7}:", ", ".join(f"{corpus.words[j]} {row[j]:.0f}" for j in best))
+    print(f"{word:>7}:", "   ".join(f"{corpus.words[j]} {row[j]:.0f}" for j in best))
 
 # %% tags=["check"]
 assert np.array_equal(X, X.T)
 
 # %% [markdown]
 # Two colours have nearly the same companions, a colour and an animal do not. Whether two rows are
-# alike is measured by the **cosine similarity（余弦相似度）**, the product of two vectors divided by their
-# lengths: 1 if they point the same way, 0 if they have nothing in common. But rows of $V$ numbers are
+# alike is measured by the **cosine similarity（余弦相似度）**, the dot product of two vectors divided by
+# their lengths: 1 if they point the same way, 0 if they have nothing in common. But rows of $V$ numbers are
 # long, and most of them are zero. We want short ones.
 #
 # ## Skip-gram: predict the company
@@ -77,8 +77,8 @@ assert np.array_equal(X, X.T)
 # ## Negative sampling: a cheaper question
 #
 # Instead of "which of $V$ words was it?" ask $K + 1$ questions with the answer yes or no: was this
-# pair seen, or did we make it up? Take the word $u_0$ that was really seen beside $v$, and $K$ words
-# $u_1 \dots u_K$ drawn at random, the *noise*. With the sigmoid $\sigma(x) = 1 / (1 + e^{-x})$ as the
+# pair seen, or did we make it up? From here on $v$ belongs to the middle word, $u_0$ to the word that was
+# really seen beside it, and $u_1 \dots u_K$ to $K$ words drawn at random, the *noise*. With the sigmoid $\sigma(x) = 1 / (1 + e^{-x})$ as the
 # probability of yes, the loss of this **negative sampling（负采样）** is
 #
 # <a id="formula-sgns"></a>
@@ -118,7 +118,8 @@ assert np.array_equal(X, X.T)
 # ## The library's own code
 #
 # `signed` is $-s_0, s_1, \dots, s_K$, for then all terms of (2) have the same form,
-# $\log(1 + e^{x})$, written so that nothing overflows.
+# $\log(1 + e^{x})$, written so that nothing overflows. The library's (4) and (5) are the two halves of
+# our (4).
 
 # %% library="minillm.models.word2vec:sgns_forward,sgns_backward"
 
@@ -137,7 +138,7 @@ assert np.allclose(sgns_forward(0 * v, 0 * u)[0], 7 * np.log(2))
 #
 # The trick with `signed` has a price: backward has to undo it. Leave out the line
 # `grad_s[:, 0] *= -1`, and the word that was really seen is pushed away like the noise. The program
-# runs, the loss moves, and the vectors are useless.
+# runs all the same, and drives apart what belongs together.
 
 
 # %%
@@ -161,11 +162,12 @@ assert "index 0 on axis 1" in about_u.message
 # ## The whole model
 #
 # What is left is bookkeeping: draw the pairs, draw the noise, take the step. The class is shown in
-# full; three things in it deserve a look.
+# full; four things in it deserve a look.
 #
 # - Noise is drawn in proportion to the count of a word to the power $3/4$, which is between "as frequent as it is" and "all alike".
 # - `subsampled` drops many occurrences of very frequent words. A comma tells little about its neighbours.
 # - `step` changes only the rows of the words in the batch, by `scatter_add`, for the reason in chapter 6. The rest of the gradient is zero; one calls it a **sparse gradient（稀疏梯度）**.
+# - `cbow=True` turns the task round: the mean of the words around predicts the middle one, by a **continuous bag of words（连续词袋）**.
 
 # %% library="minillm.models.word2vec:Word2Vec"
 
@@ -186,7 +188,7 @@ assert categories[skip_gram.most_similar("rabbit", n=1)[0][0]] == categories["ra
 # ## A picture
 #
 # 24 directions cannot be drawn. Take the plane in which the words differ most: subtract the mean, and
-# project on the first two directions of the singular value decomposition. Each colour is a category
+# project on the two directions in which the points spread most, found by a singular value decomposition. Each colour is a category
 # of the grammar, which the vectors have never seen.
 
 # %% alt="Points in a plane, one for each word, in five colours for five categories of the grammar. Words of one category form a cluster of their own, far from the others: names, places, animals, looks of things, and feelings."
@@ -207,9 +209,9 @@ for (kind, label), marker in zip(kinds.items(), "os^Dv", strict=True):
     rows = [n for n, w in enumerate(shown) if categories[w] == kind]
     axes.scatter(*points[rows].T, s=22, marker=marker, label=label)
     rows.sort(key=lambda n: points[n, 1])
-    for n in (rows[0], rows[len(rows) // 2], rows[-1]):
-        axes.annotate(shown[n], points[n], fontsize=8, xytext=(3, 3), textcoords="offset points")
-axes.set(title="Skip-gram vectors, seen from above", xlabel="first direction (1)")
+    for n, shift in ((rows[0], (4, -9)), (rows[-1], (4, 4))):
+        axes.annotate(shown[n], points[n], fontsize=8, xytext=shift, textcoords="offset points")
+axes.set(title="Skip-gram vectors in a plane", xlabel="first direction (1)")
 axes.set(ylabel="second direction (1)")
 axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
 plt.show()
@@ -221,8 +223,9 @@ print(f"these two directions hold {(sizes[:2] ** 2).sum() / (sizes**2).sum():.0%
 # Skip-gram walks through the text. **GloVe（全局向量）** (Pennington et al. 2014) looks at the finished
 # table $X$. Its aim: the product of two vectors, plus a bias for each word, should be the logarithm
 # of the count, $w_i \cdot \tilde w_j + b_i + \tilde b_j \approx \log X_{ij}$. Why the logarithm? Then
-# differences of vectors stand for *ratios* of counts, and it is ratios that tell what a word means.
-# With weights $f$, a sum over all pairs that occur:
+# differences of vectors stand for *ratios* of counts,
+# $(w_i - w_k) \cdot \tilde w_j \approx \log (X_{ij} / X_{kj})$ but for the biases of $i$ and $k$, and it is
+# ratios that tell what a word means. In the end $w_i + \tilde w_i$ is the vector of word $i$. With weights $f$, a sum over all pairs that occur:
 #
 # <a id="formula-glove"></a>
 # $$J = \sum_{i,j:\, X_{ij} > 0} f(X_{ij})\, e_{ij}^2 \qquad
@@ -240,7 +243,7 @@ print(f"these two directions hold {(sizes[:2] ** 2).sum() / (sizes**2).sum():.0%
 #   \frac{\partial J}{\partial b_i} = \sum_j 2 f(X_{ij})\, e_{ij} \tag{7}$$
 #
 # and alike for $\tilde w_j$ and $\tilde b_j$. In the code one row is one pair; `scatter_add` takes
-# the sums.
+# the sums. The library's (3) to (5) are our (7).
 
 # %% library="minillm.models.glove:glove_forward,glove_backward"
 

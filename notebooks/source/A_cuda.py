@@ -56,9 +56,9 @@ rng = np.random.default_rng(0)
 # | `to_numpy(x)`, `x.get()` | device to host | for pictures and files |
 # | `loss.item()`, `float(x)` | one number to the host | for printing; and this one is costly, as we shall see |
 #
-# Not all GPUs are at hand, so let us write a device that is none: arrays that keep their numbers
-# hidden, refuse what CuPy would refuse, and count what costs time on a real one. It is an ordinary
-# class; nothing in the library knows it.
+# You may have no GPU at hand, so let us write something that only pretends to be one: arrays that keep
+# their numbers hidden, refuse what CuPy would refuse, and count what costs time on a real device. It is
+# an ordinary class; nothing in the library knows it. You need not read all of it now.
 
 # %% tags=["setup"]
 counts = Counter()
@@ -154,7 +154,7 @@ class Library(types.ModuleType):
 register_backend("pretend", lambda library=Library("pretend"): library, Array)
 
 # %% [markdown]
-# (The project's own stand-in, in `tests/device/`, is ten times as strict: it has exactly the names
+# (The project's own stand-in, in `tests/device/`, is much stricter: it has exactly the names
 # and arguments of CuPy. This one is enough to learn from.) Now softmax of chapter 5 on both. A
 # **kernel（核函数）** is a function that runs on the GPU; each call of the array library launches at least
 # one. (Our stand-in counts every call, also those that only make a view.)
@@ -165,7 +165,7 @@ counts.clear()
 there = Device("pretend").put(x)
 out, saved = ops.softmax_forward(there)
 (grad,) = ops.softmax_backward(out, saved)
-print("the library of x is", array_module(x).__name__, "- of there", array_module(there).__name__)
+print(f"library of x: {array_module(x).__name__}; library of there: {array_module(there).__name__}")
 print("so far:", dict(counts))
 here = to_numpy(out)
 print("after to_numpy:", dict(counts))
@@ -382,8 +382,9 @@ assert cost.activation_bytes > 5 * 16 * cost.parameters
 # ### Work or bandwidth?
 #
 # A device has two speeds: how many FLOP per second, and how many bytes per second from memory, its
-# **bandwidth（带宽）**. The slower of the two decides. Take one with 20 TFLOP/s and 1 TB/s: for each
-# float32 that it reads or writes it could do 80 FLOP meanwhile.
+# **bandwidth（带宽）**. The slower of the two decides. Take one with 20 TFLOP/s and 1 TB/s: while it
+# reads or writes one byte it could do 20 FLOP, and while it moves one float32, 80. What needs fewer
+# FLOP per byte waits for the memory.
 
 # %%
 flop_per_second, bytes_per_second = 20e12, 1e12
@@ -420,8 +421,8 @@ for batch_size, length in [(1, 1024), (2, 1024), (4, 1024), (8, 512), (16, 256)]
 # %% [markdown]
 # ## On a real GPU
 #
-# If this machine has one, and CuPy, the next cell runs the training step from above on it. The only
-# changes are the two words `"cuda"`.
+# If this machine has one, and CuPy, the next cell runs the training step from above on it. Only the
+# name of the device is new, `"cuda"`, and the wait before the loss is printed.
 
 # %%
 try:
@@ -569,7 +570,8 @@ def mean_loss(losses):
 losses = [Device("pretend").put(np.float64(value)) for value in (3.0, 2.0, 1.5, 1.0)]
 counts.clear()
 found = mean_loss(losses)
-assert isinstance(found, float) and abs(found - 1.875) < 1e-12, f"the mean is 1.875, not {found}"
+assert isinstance(found, float), f"return a Python number, not a {type(found).__name__}"
+assert abs(found - 1.875) < 1e-12, f"the mean is 1.875, not {found}"
 assert counts["waits"] == 1, f"the host has waited {counts['waits']} times, once is enough"
 print("right, with one wait")
 
@@ -577,6 +579,11 @@ print("right, with one wait")
 # %% wrong="waits"
 def mean_loss(losses):
     return sum(float(loss) for loss in losses) / len(losses)
+
+
+# %% wrong="waits"
+def mean_loss(losses):
+    return sum(losses) / len(losses)
 
 
 # %% wrong="waits"

@@ -233,7 +233,10 @@ def test_wrong_labels_of_heads_are_refused(ids):
 
 CONFIGS = {
     "width": ({"hidden_size": 9}, "multiple of num_attention_heads 2"),
-    "no layers": ({"num_hidden_layers": 0}, "num_hidden_layers must be an integer of at least 1, got 0"),
+    "no layers": (
+        {"num_hidden_layers": 0},
+        "num_hidden_layers must be an integer of at least 1, got 0",
+    ),
     "activation": ({"hidden_act": "mish"}, "hidden_act 'mish' must be one of 'gelu'"),
     "decoder": ({"is_decoder": True}, "is_decoder True must be one of False"),
     "positions": ({"position_embedding_type": "relative_key"}, "must be one of 'absolute'"),

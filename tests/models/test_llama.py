@@ -220,7 +220,10 @@ CONFIGS = {
     "width": ({"head_dim": None, "hidden_size": 20}, "hidden_size 20 must be a multiple"),
     "activation": ({"hidden_act": "gelu"}, "hidden_act must be 'silu', got 'gelu'"),
     "scaled": ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "of type 'linear'"),
-    "size": ({"num_hidden_layers": "2"}, "num_hidden_layers must be an integer of at least 1, got '2'"),
+    "size": (
+        {"num_hidden_layers": "2"},
+        "num_hidden_layers must be an integer of at least 1, got '2'",
+    ),
 }
 
 
