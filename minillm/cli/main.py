@@ -7,6 +7,7 @@ from . import (
     assignment,
     chat,
     demo,
+    doctor,
     embed,
     finetune,
     generate,
@@ -31,6 +32,7 @@ COMMANDS = {
     "gradcheck": gradcheck,
     "assignment": assignment,
     "info": info,
+    "doctor": doctor,
 }
 
 

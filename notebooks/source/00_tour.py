@@ -9,12 +9,13 @@
 # %% [markdown]
 # ## What this book is
 #
-# A **language model（语言模型）** says how likely each word is as the next one. GPT, BERT and their relatives are language
-# models. This book builds them from nothing but arrays, and you can run every page of it.
+# A **language model（语言模型）** says how likely each word is at some place in a text: GPT at its end, as the next word, and
+# BERT in a gap. This book builds such models from nothing but arrays, and you can run every page of it.
 #
 # It has one rule. Each operation comes with its formula, its shapes, a **forward pass（前向计算）** that computes it, a
 # **backward pass（反向计算）** that computes its **gradient（梯度）** (how fast the result changes with each input), and a check
-# that finds mistakes in the backward pass and names them. Models, training and text generation are then made of such operations and of nothing else.
+# that finds mistakes in the backward pass and names them. Models, training and text generation are then made of such
+# operations and of nothing else.
 #
 # The pages are notebooks: click on a cell, change it, and press Shift+Enter to run it.
 
@@ -234,8 +235,9 @@ assert steps < 200 or to_name.max() > 0.3
 # At the comma after "there" the model has to say who acts next, and the answer stands far back: the hero's name. The line
 # above the picture shows how much of its attention each head sends there. Nobody has told the model to do that.
 #
-# **An experiment.** Go back to the training cell, set `n_layer=1`, and run it and everything below. What happens to the
-# loss, and to the hero's name? Then two layers again, and 1500 steps: how near does the loss come to the floor?
+# **An experiment.** Go back to the training cell, set `n_embd=8`, and run it and everything below. What happens to the loss,
+# to the hero's name, and to the attention on it? Then 48 again and `n_layer=1`: is the second layer needed in this small
+# world? At last two layers and 1500 steps: how near does the loss come to the floor?
 #
 # ## Where to go next
 #

@@ -340,13 +340,19 @@ assert all(0.1 < check_gradients(tanh_forward, b, x).relative_error <= 2.0 for b
 # The report also draws itself. Left: where the error is. In the middle, the curve that you know by now: for a right
 # gradient the error falls with the step until rounding takes over; here no step makes it fall, so it is the formula that
 # is wrong. Right: backward divided by the truth, entry by entry. The tall bar holds ratios *near* 1: where $x$ is small,
-# $1 - x^2$ is almost $1 - \tanh^2 x$. A check at small inputs only would not see much.
+# $1 - x^2$ is almost $1 - \tanh^2 x$.
 
 # %% alt="Three panels about the backward pass wrong_point. Left: a heat map of relative errors in which nearly all entries are bright. Middle: the error against the step size is flat. Right: the ratios of backward to numerical gradient are spread widely."
 figure = check_gradients(tanh_forward, wrong_point, x).plot()
 figure.set_size_inches(12.5, 4)
 figure.set_dpi(84)
 figure
+
+# %% tags=["check"]
+right_slope, wrong_slope = 1 - np.tanh(x) ** 2, 1 - x**2
+is_near = abs(wrong_slope / right_slope - 1) < 0.3
+assert is_near.sum() >= 5
+assert abs(x[is_near]).max() < abs(x[~is_near]).min()
 
 # %% [markdown]
 # ## An experiment: corners

@@ -148,7 +148,7 @@ assert messages == 2**13 - 1
 
 # %% [markdown]
 # Each operation more doubles the messages, because this walks every *way* through the graph by itself. In formulas, with the
-# slope $\partial t / \partial s$ on the edge from $s$ to $t$, it computes
+# slope $\partial t / \partial s$ on the edge from $s$ to $t$, it computes, for numbers,
 #
 # <a id="formula-backpropagate-paths"></a>
 # $$\frac{\partial L}{\partial v}
@@ -239,7 +239,7 @@ def draw(root, title):
         for number, x in enumerate(value.inputs):
             far = depth[id(x)] - depth[id(value)] > 1  # bend around what lies between
             bend = -0.4 if far else 0.5 * (number - (len(value.inputs) - 1) / 2)
-            arrow = {"arrowstyle": "->", "color": "0.5", "shrinkA": 20, "shrinkB": 20,
+            arrow = {"arrowstyle": "->", "color": "0.5", "shrinkA": 24, "shrinkB": 26,
                      "connectionstyle": f"arc3,rad={bend}"}
             axes.annotate("", place[id(value)], place[id(x)], arrowprops=arrow)
         leaf = value.pull_back is None
@@ -614,8 +614,16 @@ def gradient_in_parts(w, x, y):
 x, y, start = rng.standard_normal((12, 3)), rng.standard_normal((12, 1)), rng.standard_normal((3, 1))
 whole, w = Tensor(start, requires_grad=True), Tensor(start.copy(), requires_grad=True)
 F.mean_squared_error(Tensor(x) @ whole, y).backward()
-gradient_in_parts(w, x, y)
-assert w.grad is not None, "w has no gradient: call backward on each part"
+backward, calls = Tensor.backward, []
+Tensor.backward = lambda *arguments: calls.append(1) or backward(*arguments)  # counts the calls
+try:
+    gradient_in_parts(w, x, y)
+finally:
+    Tensor.backward = backward
+assert len(calls) == 3, (
+    f"backward was called {len(calls)}x, not 3x: call it for each part, which frees the memory of that part"
+)
+assert w.grad is not None, "w has no gradient: does the loss of each part depend on w?"
 ratio = float((w.grad / whole.grad).mean())
 assert np.allclose(w.grad, whole.grad), (
     f"your gradient differs from that of the whole batch; on average it is {ratio:.3g} times as large"
@@ -627,6 +635,15 @@ def gradient_in_parts(w, x, y):
     for start in (0, 4, 8):
         rows = slice(start, start + 4)
         F.mean_squared_error(Tensor(x[rows]) @ w, y[rows]).backward()
+
+
+# %% wrong="parts"
+def gradient_in_parts(w, x, y):
+    loss = 0.0
+    for start in (0, 4, 8):
+        rows = slice(start, start + 4)
+        loss = loss + F.mean_squared_error(Tensor(x[rows]) @ w, y[rows])
+    (loss * (1 / 3)).backward()
 
 
 # %% wrong="parts"

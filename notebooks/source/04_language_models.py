@@ -242,8 +242,9 @@ assert set(ngrams(validation, 2)) - set(ngrams(train, 2))
 # | $q(w \mid h')$ | the same formula with one word less; below the single words it is $1/V$ |
 #
 # This is interpolation after Witten and Bell. If many different words have followed $h$, one more new
-# word is likely, so the shorter context weighs more. The sum over $w$ is
-# $(c(h) + t(h)) / (c(h) + t(h)) = 1$, so it is a probability distribution again.
+# word is likely, so the shorter context weighs more. If $q(w \mid h')$ sums to 1 over $w$, then (6)
+# sums to $(c(h) + t(h)) / (c(h) + t(h)) = 1$. Where $h$ itself is new, (6) would be $0/0$; then
+# $q(w \mid h')$ alone answers.
 #
 # ## The library's own code
 #

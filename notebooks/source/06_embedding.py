@@ -389,7 +389,10 @@ def smooth(values, width=25):
 
 
 fig, axes = plt.subplots()
-for name, values in [("table: sees one word", losses), ("network: sees three words", network_losses)]:
+for name, values in [
+    ("table: sees one word", losses),
+    ("network: sees three words", network_losses),
+]:
     line = smooth(values)
     axes.plot(np.arange(len(line)) + 12, line, label=name)
 for value, name in [
@@ -400,8 +403,8 @@ for value, name in [
 ]:
     axes.axhline(value, color="0.6", linewidth=0.9, linestyle="--")
     axes.text(1500, value + 0.07, name, ha="right", color="0.35", fontsize="small")
-axes.set(title="Two models learn by plain gradient descent", xlabel="step")
-axes.set(ylabel="loss (nats per word), mean of 25 steps", ylim=(0, 6.5))
+axes.set(title="Two models learn by gradient descent (means of 25 steps)", xlabel="step")
+axes.set(ylabel="loss (nats per word)", ylim=(0, 6.5))
 axes.legend(loc="center right", bbox_to_anchor=(1.0, 0.58))
 plt.show()
 

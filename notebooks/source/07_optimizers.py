@@ -367,7 +367,7 @@ assert ends["curved valley", "SGD"] > 4
 
 # %% [markdown]
 # On the bowl all three arrive in about the same time. In the valley SGD hardly moves: the steep walls
-# limit its rate, as computed above, and the floor between them is nearly flat.
+# limit its rate, as computed above, and the ground between them is nearly flat.
 #
 # ## Two companions: clipping and a schedule
 #
@@ -491,8 +491,8 @@ assert min(found, key=lambda name: min(found[name])) == "Adam"
 # ## An experiment
 #
 # Take the bowl and change the numbers. What does $\mu = 0.99$ do? Then give Adam $\beta_2 = 0.5$: it
-# gets near the lowest point and does not settle. Why not, though the gradient shrinks? Which rate
-# brings it closer?
+# gets near the lowest point and does not settle. Why not? How long is a step of Adam when all
+# gradients have become small?
 
 # %%
 for method, optimiser, options in [
@@ -501,8 +501,9 @@ for method, optimiser, options in [
 ]:
     points = path(optimiser, bowl, [-9.0, 2.0], 120, **options)
     values = [bowl(p)[0] for p in points]
-    print(f"{method:>8} {options}: f after 30, 60, 120 steps: "
-          f"{values[30]:.4f} {values[60]:.4f} {values[120]:.6f}")  # fmt: skip
+    print(f"{method}, {options}:")
+    for steps in (30, 60, 120):
+        print(f"  f after {steps:3} steps: {values[steps]:9.6f}")
 
 # %% [markdown]
 # ## Exercises

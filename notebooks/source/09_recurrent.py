@@ -466,7 +466,7 @@ assert watch(model, ["the", "key", *["near", "the", "boxes"] * 8])[0][1:].max() 
 # Write your answer in the first cell of each, then run the second: it checks your code. The hints open one at a time.
 # All answers: [solutions/09_recurrent.ipynb](solutions/09_recurrent.ipynb).
 
-# %% [markdown] exercise="leak" minutes=20 teaches="backpropagation through time" catches="the state's second use forgotten, no sum over time, one term of the product rule"
+# %% [markdown] exercise="leak" minutes=20 teaches="backpropagation through time" catches="the state's second use forgotten, no sum over time, one term of the product rule, old and new exchanged"
 # ### Exercise 9.1: a leaky memory
 #
 # The simplest memory with a gate keeps a share $f$ of the old and takes a share $1 - f$ of the new: $h_t = f \odot h_{t-1} + (1 - f) \odot x_t$, from $h_0 = 0$, with one $f$ per feature, the same at all times. Write forward and backward for one sequence.
@@ -516,8 +516,9 @@ def leak_backward(grad_out, saved):
 
 
 # %% self_check="leak"
-out = leak_forward(np.array([[1.0], [0.0], [2.0]]), np.array([0.5]))[0]
-assert np.allclose(out[:, 0], [0.5, 0.25, 1.125]), f"the values are wrong: {out[:, 0]}"
+out = leak_forward(np.array([[1.0], [0.0], [2.0]]), np.array([0.75]))[0][:, 0]
+right = [0.25, 0.1875, 0.640625]
+assert np.allclose(out, right), f"f = 0.75 keeps three quarters of the old: {right}, not {out}"
 report = check_gradients(
     leak_forward, leak_backward, rng.standard_normal((5, 3)), rng.uniform(0.2, 0.8, 3)
 )
@@ -572,6 +573,25 @@ def leak_backward(grad_out, saved):
         grad_x[t] = (1 - f) * p
         grad_f = p * (h[t] - x[t])
         n = f * p
+    return grad_x, grad_f
+
+
+# %% wrong="leak"
+def leak_forward(x, f):
+    h = np.zeros((len(x) + 1, x.shape[1]), dtype=x.dtype)
+    for t in range(len(x)):
+        h[t + 1] = (1 - f) * h[t] + f * x[t]
+    return h[1:], (x, f, h)
+
+
+def leak_backward(grad_out, saved):
+    x, f, h = saved
+    grad_x, grad_f, n = np.empty_like(x), np.zeros_like(f), np.zeros_like(f)
+    for t in reversed(range(len(x))):
+        p = grad_out[t] + n
+        grad_x[t] = f * p
+        grad_f += p * (x[t] - h[t])
+        n = (1 - f) * p
     return grad_x, grad_f
 
 

@@ -150,6 +150,8 @@ assert abs(table[20] @ table[35] - table[50] @ table[65]) < 1e-12
 # <a id="formula-positional-encoding-backward"></a>
 # $$\frac{\partial L}{\partial x_{btc}} = g_{btc}, \qquad
 #   \frac{\partial L}{\partial e_{tc}} = \sum_{b} g_{btc} \;\text{ for } t < T, \quad 0 \text{ for } t \ge T \tag{5}$$
+#
+# The numbers in the code belong to its file: there (1) and (2) are our (2) and (5).
 
 # %% library="minillm.ops.positional_encoding:sinusoidal_table,positional_encoding_forward,positional_encoding_backward"
 
@@ -218,6 +220,8 @@ assert GPT2Config().n_positions == 1024
 # $$\begin{pmatrix} g_a \\ g_b \end{pmatrix}
 #   = R(\theta)^\top \begin{pmatrix} g_{a'} \\ g_{b'} \end{pmatrix}
 #   = \begin{pmatrix} g_{a'} \cos\theta + g_{b'} \sin\theta \\ g_{b'} \cos\theta - g_{a'} \sin\theta \end{pmatrix} \tag{8}$$
+#
+# The cosines and sines of all angles come from `ops.rotary_tables`. The file's (1) and (2) are our (6) and (8).
 
 # %% library="minillm.ops.rotary_embedding:rotary_embedding_forward,rotary_embedding_backward,_rotate"
 
@@ -408,7 +412,7 @@ assert np.allclose(found[0], first), f"at position 0 sines are 0, cosines 1: {fo
 assert np.allclose(found[3, :2], [math.sin(3), math.cos(3)]), "the first hand turns by 1 per token"
 second = 3 / 10000 ** (2 / 6)
 assert np.allclose(found[3, 2:4], [math.sin(second), math.cos(second)]), "the second hand is wrong"
-assert np.allclose(my_table(50, 32), ops.sinusoidal_table(50, 32, dtype=float)), "hand 3 or later"
+assert np.allclose(my_table(50, 32), ops.sinusoidal_table(50, 32, dtype=float)), "a hand after the third is wrong"
 print("right")
 
 # %% wrong="table"

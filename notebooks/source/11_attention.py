@@ -62,7 +62,7 @@ rng = np.random.default_rng(0)
 # $\mathrm{out} = p\, v$. The sequence that asks may be the one that answers: if $q$, $k$ and $v$ are all computed from the same $x$,
 # one speaks of **self-attention（自注意力）**, and $S = T$.
 #
-# The last factor is easily forgotten on paper: one of the [articles](../docs/articles.md) that this project follows writes attention
+# The factor $v$ is easily forgotten on paper: one of the [articles](../docs/articles.md) that this project follows writes attention
 # *without* $v$. What it then describes is the matrix $p$ of weights, not the answer.
 #
 # ## Why divide by $\sqrt{D}$?
@@ -212,9 +212,9 @@ assert not np.isclose(sums, 1).any()
 # %% [markdown]
 # ## The library's own code
 #
-# [minillm/ops/attention.py](../minillm/ops/attention.py) computes the same for a batch of $B$ sequences and $H$ heads at once, with masks and dropout. Its names
-# for formulas (2) to (4) are `grad_s` for our $A$, and it overwrites `grad_p` to save memory. (Very long
-# sequences go another way, block by block, which never holds the whole table of scores.) Change something and run the check below it.
+# [minillm/ops/attention.py](../minillm/ops/attention.py) computes the same for a batch of $B$ sequences and $H$ heads at once, with masks and dropout. Its `grad_s`
+# is our $A$, written over `grad_p` to save memory; its (1), (2) and (3) are our (2), (3) and (4). Its `G` counts the heads of the keys and values:
+# there may be fewer than of the queries, which then share them. (Long sequences go another way, in blocks, see below.) Change something and run the check below it.
 
 # %% library="minillm.ops.attention:scaled_dot_product_attention_forward,scaled_dot_product_attention_backward,_probabilities,_hidden"
 
@@ -275,7 +275,7 @@ except TypeError as error:
 
 # %% [markdown]
 # **A mask after the softmax** is the classic mistake. The rows then no longer sum to 1, and worse, the hidden keys still take part in
-# the sum below the fraction: the future leaks. To see it, change the last key only, and look at whether the *first* query notices.
+# the sum in the denominator: the future leaks. To see it, change the last key only, and look at whether the *first* query notices.
 
 # %%
 def mask_before(k):
@@ -319,9 +319,9 @@ assert not empty.any()
 #
 # <a id="formula-multi-head-attention"></a>
 # $$\mathrm{head}_h = \mathrm{attention}\big(x W_q^{(h)},\; x W_k^{(h)},\; x W_v^{(h)}\big), \qquad
-#   \mathrm{out} = \big[\mathrm{head}_1 \mid \dots \mid \mathrm{head}_H\big]\, W_o \tag{5}$$
+#   \mathrm{out} = \big[\mathrm{head}_0 \mid \dots \mid \mathrm{head}_{H-1}\big]\, W_o \tag{5}$$
 #
-# where $W_q^{(h)}$, of shape $(C, D)$, holds the columns $hD$ to $(h+1)D - 1$ of one matrix $W_q$ of shape $(C, C)$, counting heads from 0. (Each product may
+# where $W_q^{(h)}$, of shape $(C, D)$, holds the columns $hD$ to $(h+1)D - 1$ of one matrix $W_q$ of shape $(C, C)$. (Each product may
 # have a bias, too.) So one product computes the queries of all heads, and the rest is a matter of axes:
 #
 # | step | shape |
@@ -342,7 +342,7 @@ print("head 0, reshape and transpose:\n", x.reshape(1, 3, 2, 2).transpose(0, 2, 
 print("head 0, reshape alone:\n", x.reshape(1, 2, 3, 2)[0, 0])
 
 # %% [markdown]
-# Written out with the layers of [nn.MultiHeadAttention](../minillm/nn/attention.py), formula (5) is six lines, and gives what the class gives:
+# Written out with the layers of [nn.MultiHeadAttention](../minillm/nn/attention.py), formula (5) is five lines, and gives what the class gives:
 
 # %%
 def multi_head(layer, x):
@@ -359,7 +359,7 @@ for heads in (1, 3, 4):
     layer = nn.MultiHeadAttention(12, heads, dtype=np.float64)
     difference = abs(multi_head(layer, x).data - layer(x).data).max()
     count = sum(parameter.size for parameter in layer.parameters())
-    print(f"{heads} heads: {count} parameters, difference to the class {difference}")
+    print(f"H = {heads}: {count} parameters, difference to the class {difference}")
 
 # %% tags=["check"]
 assert difference == 0
@@ -372,22 +372,31 @@ assert count == 4 * 12 * 12 + 4 * 12
 #
 # The weights $p$ have $T \cdot S$ entries in each head: at 8,192 words and in float32, 268 megabytes for a single head, and backward
 # wants them kept. But nobody needs all of them at once. Let the keys come in blocks. For one query keep three things up to
-# date: the largest score so far, $m$; the sum $\ell$ of all $e^{a_s - m}$; and $\mathrm{acc}$, the sum of all $e^{a_s - m}\, v_s$. A new
-# block with a larger score changes $m$ to $m'$, and every old term has to become $e^{a_s - m'} = e^{a_s - m} \cdot e^{m - m'}$: the
-# same factor for all of them, so the two sums are multiplied by it and the block is added:
+# date over the keys so far: the largest score $m$, taken away from all scores as in chapter 5; the sum $\ell$ of all $e^{a_s - m}$; and
+# $\mathrm{acc}$, the sum of all $e^{a_s - m}\, v_s$. At first $m = -\infty$ and the sums are 0. With a new block the largest score becomes
+# $m' \ge m$, and every old term has to become $e^{a_s - m'} = e^{a_s - m} \cdot e^{m - m'}$: the same factor for all of them. So the two
+# sums are multiplied by it, and the block is added:
 #
 # <a id="formula-attention-in-blocks"></a>
 # $$\ell' = e^{m - m'} \ell + \sum_{s \in \text{block}} e^{a_s - m'}, \qquad
 #   \mathrm{acc}' = e^{m - m'} \mathrm{acc} + \sum_{s \in \text{block}} e^{a_s - m'}\, v_s \tag{6}$$
 #
-# At the end $\mathrm{out} = \mathrm{acc} / \ell$, and only $m + \log \ell$, one number for each query, is kept for backward, which computes
-# the weights once more. Memory then grows with $T$ and no longer with its square; this is the idea of *FlashAttention*.
-# [minillm/ops/attention_blocks.py](../minillm/ops/attention_blocks.py) does it whenever a sequence is long. For one head:
+# At the end $\mathrm{out} = \mathrm{acc} / \ell$: the common factor $e^{-m}$ cancels. Backward doesn't need the table either. It keeps $\mathrm{out}$ and one number
+# for each query, $m_t + \log \ell_t$, and from it computes the weights once more, block by block. And the sum in (3), which seems to need a
+# whole row of them, is known already, by (2) and (1):
+#
+# <a id="formula-attention-in-blocks-backward"></a>
+# $$p_{ts} = e^{a_{ts} - (m_t + \log \ell_t)}, \qquad
+#   \sum_{r} p_{tr}\, G_{tr} = \sum_{r} p_{tr} \sum_{e} g_{te}\, v_{re} = \sum_{e} g_{te}\, \mathrm{out}_{te} \tag{7}$$
+#
+# Memory then grows with $T$ and no longer with its square; this is the idea of *FlashAttention*.
+# [minillm/ops/attention_blocks.py](../minillm/ops/attention_blocks.py) does it for heads with $2^{20}$ scores or more, unless some weights are dropped.
+# Forward, for one head:
 
 # %%
 def attention_in_blocks(q, k, v, size):
     """Formula (1), by (6): no array here has both T and S as axes."""
-    m, total, acc = np.full((len(q), 1), -np.inf), 0, 0
+    m, total, acc = np.full((len(q), 1), -np.inf), 0, 0  # m, l and acc of (6)
     for start in range(0, len(k), size):
         a = q @ k[start : start + size].T / math.sqrt(q.shape[1])  # (T, size)
         new = np.maximum(m, a.max(axis=1, keepdims=True))
@@ -407,6 +416,7 @@ for size in (300, 64, 7):
 
 # %% tags=["check"]
 assert 8192 * 8192 * 4 // 10**6 == 268
+assert LONG == 2**20
 assert all(
     abs(attention_in_blocks(long_q, long_k, long_v, size) - whole).max() < 1e-14
     for size in (300, 64, 7)
@@ -468,7 +478,7 @@ print(f"right on new rows: {correct:.0%}")
 # %% tags=["check"]
 assert correct > 0.95
 
-# %% alt="Two attention maps over eighteen letters that repeat with period seven. In the first layer the first twelve queries look at the letter just before them, later ones at many letters. In the second layer each query from the second round on looks at the letter that came after its own last occurrence."
+# %% alt="Two attention maps over eighteen letters that repeat with period seven. In the first layer the second to the thirteenth query look at the letter just before them, later ones at many letters. In the second layer each query from the second round on looks at the letter that came after its own last occurrence."
 text = "dhbjmfadhbjmfadhbj"
 
 
@@ -498,14 +508,14 @@ assert np.mean(second[rows, rows - 6]) > 0.8
 # What it shows is the answer.
 #
 # From the fourteenth letter on, layer 1 is a blur. No training row had a first round of more than 13 letters, so no note
-# written later was ever needed. Where the nearest note is missing, as for the last *b*, layer 2 goes one round further back.
+# written later was ever needed. In the third round there are two letters with the right note. Both show the same answer, and layer 2 takes one or the other.
 #
-# Nobody told the model to do this. Such a pair of layers is called an *induction head* (Elhage et al. 2021).
+# Nobody told the model to do this. A head like that of layer 2 is called an *induction head* (Elhage et al. 2021).
 # It is found in large language models too, where it copies names and repeats patterns.
 #
 # ## An experiment
 #
-# Change the text (letters a to p, at most 24 of them) and run the cell. Try a period of 3: the model was trained on 6 to 13. Put in a letter that never
+# Change the text (letters a to p, at most 24 of them) and run the cell below. Try a period of 3: the model was trained on 6 to 13. Put in a letter that never
 # came before: where does layer 2 look then, and is the guess any good?
 
 # %%
@@ -661,9 +671,9 @@ def causal_mask(T, S):
 # %% self_check="causal"
 assert causal_mask(3, 3).dtype == bool, "a mask holds booleans"
 square = np.array([[True, False, False], [True, True, False], [True, True, True]])
-assert np.array_equal(causal_mask(3, 3), square), f"without a past:\n{causal_mask(3, 3)}"
+assert np.array_equal(causal_mask(3, 3), square), f"query t sees keys 0 … t, not\n{causal_mask(3, 3)}"
 long = np.array([[True, True, True, True, False], [True, True, True, True, True]])
-assert np.array_equal(causal_mask(2, 5), long), f"two new words of five:\n{causal_mask(2, 5)}"
+assert np.array_equal(causal_mask(2, 5), long), f"of five words the last two: not\n{causal_mask(2, 5)}"
 assert causal_mask(1, 4).all(), "a single new word sees everything that came before, and itself"
 q1, k1, v1 = rng.standard_normal((3, 1, 1, 5, 7))
 whole = ops.scaled_dot_product_attention_forward(q1, k1, v1, visible=causal_mask(5, 5))[0]
@@ -766,8 +776,8 @@ def merge_heads(x):
 #   why $\sqrt{D}$; section 3.2.2: multi-head attention, here (5).
 # - D. Bahdanau, K. Cho, Y. Bengio (2014), *Neural machine translation by jointly learning to align and translate*, arXiv:1409.0473, eq. 5-6: attention before the
 #   Transformer.
-# - T. Dao et al. (2022), *FlashAttention*, arXiv:2205.14135, Algorithm 1; M. Milakov, N. Gimelshein (2018), *Online normalizer calculation for
-#   softmax*, arXiv:1805.02867: attention in blocks, here (6).
+# - T. Dao et al. (2022), *FlashAttention*, arXiv:2205.14135, Algorithms 1 and 4; M. Milakov, N. Gimelshein (2018), *Online normalizer calculation for
+#   softmax*, arXiv:1805.02867: attention in blocks, here (6) and (7).
 # - N. Elhage et al. (2021), *A mathematical framework for transformer circuits*: induction heads.
 # - In the library: [minillm/ops/attention.py](../minillm/ops/attention.py), [minillm/nn/attention.py](../minillm/nn/attention.py);
 #   `python -m minillm gradcheck scaled_dot_product_attention`.

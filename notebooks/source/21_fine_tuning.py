@@ -16,8 +16,8 @@
 #
 # ## The steps
 #
-# 1. load the pre-trained weights, 2. put a new **classification head（分类头）** on top, 3. **freeze（冻结）** what must stay,
-# 4. train on the task, 5. look at data that the training does not see, 6. change something, 7. stop in time.
+# Load the pre-trained weights; put a new **classification head（分类头）** on top; **freeze（冻结）** what must stay; train on the
+# task; look at data that the training does not see; change something; stop in time.
 #
 # $$\theta_0 = \arg\min_\theta L_{\text{text}}(\theta), \qquad
 #   \theta_1 = \text{a few steps downhill on } L_{\text{task}} \text{, starting at } \theta_0$$
@@ -27,7 +27,6 @@
 # | $\theta$ | all parameters of the body: embeddings and layers |
 # | $L_{\text{text}}$ | the loss on hidden words; needs no labels |
 # | $L_{\text{task}}$ | the loss on the labels; also trains the head, which starts at random |
-# | $n$ | labelled examples; small here |
 
 # %% tags=["setup"]
 import dataclasses
@@ -201,7 +200,7 @@ assert gains[10] > gains[100]
 # sentence, and that is what this task asks for.
 #
 # It is no law. The pre-training must have learned what the task needs. Take sentiment: is the last sentence of a story happy or
-# sad? A few single words tell, and the class is read at the place of `[BOS]`, about which no hidden word ever asked.
+# sad? A few single words tell, and the class is read at the place of `[BOS]`, where nothing was ever to be guessed.
 
 # %%
 endings = [(story.sentences[-1], story.sentiment == "positive") for story in parts.train]
@@ -322,12 +321,12 @@ assert check_gradients(penalised_forward, penalised_backward, x, weight, **optio
 assert finding.kind == "dropped_branch"
 
 # %% [markdown]
-# In Adam the penalty does not go through the gradient, but straight to the weight ([chapter 7](07_optimizers.ipynb)): that is the
-# W in AdamW. The other remedies:
+# In AdamW the penalty does not go through the gradient, but straight to the weight ([chapter 7](07_optimizers.ipynb)). The other
+# remedies:
 #
 # - **Dropout（暂退法）** ([chapter 12](12_block.ipynb)): no unit can rely on another one.
 # - **Early stopping（早停）**: go back to the weights at the lowest validation loss.
-# - **Freezing（冻结）** the pre-trained body: fewer parameters learn.
+# - **Freezing** the pre-trained body: fewer parameters learn.
 # - **More data**, which is the best one where it can be had.
 
 # %%
@@ -372,7 +371,7 @@ assert runs["early stopping"]["step"][-1] < 200
 
 # %% [markdown]
 # Weight decay and dropout, as they are set here, change the best point little, and the loss still rises after it. Early stopping cuts
-# the rise off. What helps most is knowledge from elsewhere: a pre-trained body, frozen or not, and more sentences.
+# the rise off, and goes back to the weights of its best point. What helps most is knowledge from elsewhere: a pre-trained body, frozen or not, and more sentences.
 #
 # **Try it:** change `decay`, `dropout` and `patience`. Which of them changes the *lowest* point of the curve, and which only what
 # comes after it?
@@ -381,7 +380,7 @@ assert runs["early stopping"]["step"][-1] < 200
 #
 # Layers near the input hold general knowledge, the head holds none. So let them learn at different speeds: a **layer-wise
 # learning rate（逐层学习率）** is $\eta_d = \eta \cdot \xi^{\,D - d}$ at the depth $d$, where the head has $d = D$ and $\xi \le 1$. The library
-# makes groups for the optimiser:
+# makes groups for the optimiser ($\xi$ is called `decay`):
 
 # %% library="minillm.finetuning.freezing:layerwise_groups"
 
@@ -579,8 +578,8 @@ def early_stop(losses, patience):
 # %% [markdown] exercise="wilson" minutes=15 teaches="an interval from the variance of a share" catches="the interval of zero width at 10 of 10"
 # ### Exercise 21.2: an interval in closed form
 #
-# The simplest interval puts $\hat p = k / n$ in place of $p$ in (2): $\hat p \pm z \sqrt{\hat p (1 - \hat p) / n}$ with $z = 1.96$. At 10 of 10 it says
-# $1 \pm 0$, which is absurd. Wilson (1927) takes all $p$ with $\lvert \hat p - p \rvert \le z \sqrt{p (1 - p) / n}$, the true $p$ under the root.
+# The simplest interval puts $\hat p = k / n$ in place of $p$ in (2): $\hat p \pm z \sqrt{\hat p (1 - \hat p) / n}$ with $z = 1.96$
+# (95 % of a normal distribution lie within 1.96 standard deviations of its mean). At 10 of 10 it says $1 \pm 0$, which is absurd. Wilson (1927) takes all $p$ with $\lvert \hat p - p \rvert \le z \sqrt{p (1 - p) / n}$, the true $p$ under the root.
 # Square, solve for $p$, and return both ends.
 #
 # <details><summary>Hint 1</summary>

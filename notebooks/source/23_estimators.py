@@ -143,7 +143,8 @@ assert finding.input == "log_variance"
 # ## Which is noisier?
 #
 # Both are **unbiased（无偏的）**: right on average. What differs is the variance. For $f(z) = z^2$ it can be worked out from
-# $\operatorname{E}[\varepsilon^2] = 1$, $\operatorname{E}[\varepsilon^4] = 3$, $\operatorname{E}[\varepsilon^6] = 15$. One draw for $\mu$ has
+# $\operatorname{E}[\varepsilon^2] = 1$, $\operatorname{E}[\varepsilon^4] = 3$, $\operatorname{E}[\varepsilon^6] = 15$. For $\mu$ one draw estimates $2 z$ by (3), and $z^2 \varepsilon / \sigma$ by (1) without a
+# baseline:
 #
 # $$\operatorname{Var}[2 z] = 4 \sigma^2, \qquad
 #   \operatorname{Var}\Big[ z^2 \frac{\varepsilon}{\sigma} \Big] = \frac{\mu^4}{\sigma^2} + 14 \mu^2 + 15 \sigma^2 \tag{4}$$
@@ -155,9 +156,9 @@ assert finding.input == "log_variance"
 comparison = compare_estimators(
     lambda z: z * z, mu=1.0, log_variance=0.0, baseline=2.0, repeats=5000, rng=rng
 )
-print("variance of the mean of     1 draw   exactly    256 draws")
+print("variance of the mean of         1 draw   exactly    256 draws")
 for (name, variances), exact in zip(comparison.variances.items(), (30, 4, 18), strict=True):
-    print(f"{name:<26}{variances[0]:8.1f}{exact:10}{variances[-1]:13.3f}")
+    print(f"{name:<30}{variances[0]:8.1f}{exact:10}{variances[-1]:13.3f}")
 comparison.plot()
 
 # %% tags=["check"]
@@ -207,7 +208,7 @@ for variances, exact in zip(comparison.variances.values(), (30, 4, 18), strict=T
 print(check_gradients(gaussian_kl_forward, gaussian_kl_backward, mu, log_variance))
 
 z = mu[0] + np.exp(log_variance[0] / 2) * rng.standard_normal((100_000, 5))
-log_q = -0.5 * ((z - mu[0]) ** 2 / np.exp(log_variance[0]) + log_variance[0])
+log_q = -0.5 * ((z - mu[0]) ** 2 / np.exp(log_variance[0]) + log_variance[0])  # log 2 pi cancels
 by_draws = (log_q + 0.5 * z**2).sum(axis=1).mean()
 print(f"\nKL by (5): {gaussian_kl_forward(mu[0], log_variance[0])[0]:.2f} nats")
 print(f"KL by 100,000 draws of log q - log p: {by_draws:.2f} nats")
@@ -217,7 +218,8 @@ assert check_gradients(gaussian_kl_forward, gaussian_kl_backward, mu, log_varian
 assert abs(by_draws - gaussian_kl_forward(mu[0], log_variance[0])[0]) < 0.05
 
 # %% [markdown]
-# A sentence has $T$ words and an end. The loss is the negative bound, with a weight $\beta$ on its second term:
+# A sentence has $T$ words and an end. The loss is the negative bound, with a weight $\beta$ on its second term ($\beta = 1$ is the bound
+# itself):
 #
 # <a id="formula-sentence-vae"></a>
 # $$\text{loss} = - \sum_{t=1}^{T+1} \log p(w_t \mid w_{<t}, z) + \beta \operatorname{KL} \tag{7}$$
@@ -249,13 +251,13 @@ assert losses[-1]["reconstruction"] < 0.25 * losses[0]["reconstruction"]
 assert losses[-1]["kl"] > 4
 
 # %% [markdown]
-# All that is on the line reads like a sentence of the world; times, feelings and things change one after the other. The
+# All that is on the line reads like a sentence of the world; names, feelings and things change one after the other. The
 # vector remembers what kind of sentence it was, and often not the name: those nats cost more than they save.
 #
-# **Posterior collapse（后验坍缩）.** A decoder that sees its own last words can do without $z$. If the KL term has its full weight
-# from the first step, it is cheapest to make $q = N(0, 1)$ for every sentence. Then $z$ says nothing. Two remedies are at work above:
-# $\beta$ grows from 0, which is called **KL annealing（KL 退火）**, and some of the words that the decoder reads are hidden from
-# it. Without them:
+# $q$ is also called the *posterior*, what is known of $z$ after reading $x$. **Posterior collapse（后验坍缩）**: a decoder that sees its own
+# last words can do without $z$. If the KL term has its full weight from the first step, it is cheapest to make $q = N(0, 1)$ for every
+# sentence. Then $z$ says nothing. Three remedies are at work above: $\beta$ grows from 0, which is called **KL annealing（KL 退火）**; it
+# ends at 0.2 and not at 1; and some of the words that the decoder reads are hidden from it. Without all three:
 
 # %%
 minillm.manual_seed(0)
@@ -318,7 +320,7 @@ assert check_gradients(
 # $p_i (\text{value}_i - \text{mean})$ exactly; 20,000 draws show how far each estimate is off on average, the **bias of an
 # estimator（估计量的偏差）**, and how much it scatters:
 
-# %% alt="Three panels of 12 stacked bars, the draws of three classes at temperatures 0.1, 1 and 5: at 0.1 nearly every bar has one colour, at 5 all bars look alike."
+# %% alt="Three panels of 12 stacked bars, the draws of three classes at temperatures 0.1, 1 and 5: at 0.1 most bars have a single colour, at 5 all bars look alike."
 values = np.array([1.0, 0.0, 3.0])
 p = ops.softmax_forward(logits)[0]
 exact = p * (values - p @ values)
@@ -415,8 +417,8 @@ assert [finding.kind for finding in wrong.findings] == ["missing_sum_term"]
 
 # %% [markdown]
 # The bracket in (12) takes away the part of $h$ along $v$. So the gradient stands at a right angle to $v$, and a step of plain
-# gradient descent can only make $v$ *longer* (Pythagoras). A longer $v$ turns less at the next step, by the factor
-# $1 / \lVert v \rVert$: the direction gets a learning rate that lowers itself.
+# gradient descent can only make $v$ *longer* (Pythagoras). A longer $v$ turns less at the next step: by (12) its gradient is smaller by
+# $1 / \lVert v \rVert$, and a step of the same length turns it less. The direction gets a learning rate that lowers itself.
 
 # %% alt="Two loss curves over 200 steps at a large learning rate. The loss of the net with plain weights rolls up and down between 0.13 and 0.5; that of the net with lengths and directions rolls less and ends near 0.06."
 curves = compare_weight_norm(learning_rate=2.0)
@@ -639,13 +641,21 @@ mean = sum(p[z].prod() * reward_gradient(values, z, p) for z in outcomes)
 assert np.allclose(mean, true), f"the estimate is biased: its mean is {mean}, the gradient {true}"
 shifted = reward_gradient(values + 1000, outcomes[5], p)
 unshifted = reward_gradient(values, outcomes[5], p)
-assert np.allclose(shifted, unshifted), "adding 1000 to all values must change nothing: no baseline?"
+assert np.allclose(shifted, unshifted), "adding 1000 to all values must change nothing: is b a mean of the others?"
+alike = reward_gradient(values, np.array([2, 2, 2]), p)
+assert np.allclose(alike, 0), f"draws that earn the same teach nothing: 0, you say {alike}"
 print("right: unbiased, and deaf to a constant")
 
 # %% wrong="baseline"
 def reward_gradient(values, z, p):
     earned = values[z]
     return ((earned - earned.mean())[:, None] * (np.eye(len(p))[z] - p)).mean(axis=0)
+
+
+# %% wrong="baseline"
+def reward_gradient(values, z, p):
+    earned = values[z] - values.mean()
+    return (earned[:, None] * (np.eye(len(p))[z] - p)).mean(axis=0)
 
 
 # %% wrong="baseline"

@@ -19,8 +19,8 @@
 # | reads and gives | a sentence, a vector of 384 numbers | a text, probabilities of the next token |
 # | file | safetensors, float32 | GGUF, 5 bits for most weights |
 #
-# The weights do not come with this book. `python -m minillm weights` fetches them once. Without them the cells that need them
-# say so and print nothing else; the outputs on this page were made with them.
+# The weights do not come with this book. `python -m minillm weights` fetches them once. Without them one line
+# says so, and the cells that need them print nothing; the outputs on this page were made with them.
 
 # %% tags=["setup"]
 import importlib.util
@@ -80,7 +80,7 @@ print("weight:", np.frombuffer(data[8 + n :][start:end], "<f4").reshape(header["
 assert np.frombuffer(data[8 + n :][start:end], "<f4").tolist() == [1.0, -2.0]
 
 # %% [markdown]
-# `F32` are float32 numbers, 4 bytes each. Many models are kept in `BF16`: the *upper half* of a float32, its sign, its 8 bits of
+# `F32` are float32 numbers, 4 bytes each; NumPy calls them `<f4`, the lowest byte first. Many models are kept in `BF16`: the *upper half* of a float32, its sign, its 8 bits of
 # exponent and the first 7 of its fraction. NumPy has no such type. Two bytes of zeros behind it make a float32 of it:
 
 # %%
@@ -188,7 +188,7 @@ assert (right[0] * wrong).sum() < 0.999
 # %% [markdown]
 # ## Which sentences mean the same?
 
-# %% alt="Heat map of cosine similarities of eight sentences. Bright blocks along the diagonal: two about feeding ducks, two about trains, two about a meal, two about mathematics; all others are dark."
+# %% alt="Heat map of cosine similarities of eight sentences. Bright blocks along the diagonal: two about feeding ducks, two about trains, two about a meal, two about mathematics; the pair about trains is fainter, and all others are dark."
 sentences = [
     "A child feeds the ducks by the pond.",
     "A kid is giving bread to some birds at the lake.",
@@ -340,7 +340,7 @@ print(prompt_of(pairs_of("capitals")[:2], "Egypt"))
 # %%
 scores = {}
 if smollm:
-    print("right of 8, with so many examples:      0    1    2    4")
+    print("right answers of 8      examples:      0    1    2    4")
     for task in ("capitals", "plurals"):
         examples, questions = pairs_of(task)[:4], pairs_of(task)[4:]
         for k in (0, 1, 2, 4):
@@ -393,7 +393,7 @@ if smollm:
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `np.frombuffer(part, "<f4")` for F32, `np.frombuffer(part, "<u2")` for BF16, then the shift from above.
+# `np.frombuffer(part, "<f4")` for F32, `np.frombuffer(part, "<u2")` for BF16, then the shift from above: in 32 bits, for of 16 nothing would be left.
 #
 # </details>
 # <details><summary>Hint 3</summary>
@@ -560,6 +560,7 @@ weights = np.random.default_rng(15).normal(0, 0.05, 32)
 with np.errstate(all="ignore"):
     for block in (weights, np.full(32, 0.25)):
         d, m, q = quantise(block)
+        assert np.isfinite(d * q + m).all(), "d * q + m is nan: is something divided by d = 0?"
         assert q.min() >= 0 and q.max() <= 15, f"q goes from {q.min()} to {q.max()}, not 0 to 15"
         error = abs(d * q + m - block)
         assert error.max() <= d / 2 + 1e-9, f"a weight is off by {error.max() / max(d, 1e-9):.2f} steps"

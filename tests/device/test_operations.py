@@ -1,12 +1,11 @@
 """Every operation, forward and backward, on every device: the bits of the host, or close on a GPU."""
 
-import copy
-
 import numpy as np
 import pytest
 
-from minillm.backend import array_module, is_array, scatter_add, to_numpy
+from minillm.backend import array_module, scatter_add, to_numpy
 from minillm.gradcheck.cases import cases, operation_names
+from minillm.gradcheck.parity import as_arrays, flat, run_case
 from minillm.ops import (
     attention,
     attention_blocks,
@@ -23,48 +22,6 @@ CASES = [
     for i in range(len(cases(name)))
 ]
 DTYPES = {"float32": np.float32, "float64": np.float64}
-
-
-def each_array(x, function):
-    """function(array) in place of every array, also inside tuples, lists and dicts."""
-    if is_array(x):
-        return function(x)
-    if isinstance(x, (tuple, list)):
-        return type(x)(each_array(part, function) for part in x)
-    if isinstance(x, dict):
-        return {key: each_array(value, function) for key, value in x.items()}
-    return x
-
-
-def cast(x, dtype):
-    return x.astype(dtype) if x.dtype.kind == "f" else x
-
-
-def cotangent(out, dtype):
-    """Random numbers of the shape of each output, on the host."""
-    rng = np.random.default_rng(11)
-    return each_array(out, lambda o: rng.standard_normal(o.shape).astype(dtype))
-
-
-def run(case, dtype, put):
-    """(out, gradients) with all arrays of the case carried over by `put`."""
-    inputs = each_array(case.inputs, lambda x: put(cast(x, dtype)))
-    options = each_array(copy.deepcopy(case.options), lambda x: put(cast(x, dtype)))
-    out, saved = case.forward(*inputs, **options)
-    grads = case.backward(each_array(cotangent(as_arrays(out), dtype), put), saved)
-    return as_arrays(out), as_arrays(grads)
-
-
-def as_arrays(x):
-    """NumPy's scalars, which the host gives where a device gives 0-d arrays, as arrays."""
-    if isinstance(x, (tuple, list)):
-        return type(x)(map(as_arrays, x))
-    return np.asarray(x) if isinstance(x, np.generic) else x
-
-
-def flat(x):
-    """The entries of nested tuples, one after another."""
-    return [y for part in x for y in flat(part)] if isinstance(x, (tuple, list)) else [x]
 
 
 def assert_agree(dev, found, expected):
@@ -86,8 +43,8 @@ def assert_agree(dev, found, expected):
 @pytest.mark.parametrize(("name", "i"), CASES)
 def test_forward_and_backward_agree_with_the_host(dev, name, i, dtype):
     case = cases(name)[i]
-    host = run(case, DTYPES[dtype], np.asarray)
-    device = run(case, DTYPES[dtype], dev.put)
+    host = run_case(case, DTYPES[dtype], np.asarray)
+    device = run_case(case, DTYPES[dtype], dev.put)
     assert_agree(dev, device, host)
 
 

@@ -1,6 +1,8 @@
 """The tools that build the book: what they make of a script, and what they refuse."""
 
 import ast
+import re
+import sys
 
 import nbformat
 import pytest
@@ -168,3 +170,40 @@ def test_a_notebook_counts_as_current_only_with_the_same_cells(chapter, tmp_path
     assert build.is_current(path, notebook)
     notebook.cells[2].source += "  # another comment"
     assert not build.is_current(path, notebook)
+
+
+def run_first_cell(monkeypatch, source=chapters.FIRST_CELL, *, found=True):
+    """Execute the first cell where minillm is installed, or not; the commands that it ran."""
+    commands = []
+    installed = [found]
+
+    def install(command, check):
+        commands.append(command)
+        installed[0] = True
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: installed[0] or None)
+    monkeypatch.setattr("subprocess.run", install)
+    exec(source, {})
+    return commands
+
+
+def test_the_first_cell_says_what_is_at_work(monkeypatch, capsys):
+    assert run_first_cell(monkeypatch) == []
+    assert re.match(r"minillm [\d.]+, Python 3\.\d+\.\d+, NumPy 2", capsys.readouterr().out)
+
+
+def test_the_first_cell_in_a_wrong_kernel_says_which_to_choose(monkeypatch):
+    with pytest.raises(ModuleNotFoundError, match="wrong kernel: choose minillm"):
+        run_first_cell(monkeypatch, found=False)
+
+
+def test_the_first_cell_installs_on_colab_only_and_only_where_told(monkeypatch):
+    address = "https://example.org/minillm.git"
+    source = chapters.FIRST_CELL.replace('REPOSITORY = ""', f'REPOSITORY = "{address}"')
+    with pytest.raises(ModuleNotFoundError):
+        run_first_cell(monkeypatch, source, found=False)
+    monkeypatch.setitem(sys.modules, "google.colab", object())
+    [command] = run_first_cell(monkeypatch, source, found=False)
+    assert command[1:] == ["-m", "pip", "install", "-q", f"git+{address}"]
+    with pytest.raises(ModuleNotFoundError):
+        run_first_cell(monkeypatch, found=False)

@@ -107,7 +107,7 @@ def backward():
 @formula(
     "multi-head-attention",
     r"\mathrm{head}_h = \mathrm{attention}\big(x W_q^{(h)},\; x W_k^{(h)},\; x W_v^{(h)}\big),"
-    r" \qquad \mathrm{out} = \big[\mathrm{head}_1 \mid \dots \mid \mathrm{head}_H\big]\, W_o",
+    r" \qquad \mathrm{out} = \big[\mathrm{head}_0 \mid \dots \mid \mathrm{head}_{H-1}\big]\, W_o",
 )
 def multi_head_attention():
     H, C = 3, 6
@@ -148,3 +148,26 @@ def attention_in_blocks():
         q[None, None] / math.sqrt(D), k[None, None], v[None, None], 1 / math.sqrt(D), None, False
     )
     return out, ours[0, 0]
+
+
+@formula(
+    "attention-in-blocks-backward",
+    r"p_{ts} = e^{a_{ts} - (m_t + \log \ell_t)}, \qquad"
+    r" \sum_{r} p_{tr}\, G_{tr} = \sum_{r} p_{tr} \sum_{e} g_{te}\, v_{re}"
+    r" = \sum_{e} g_{te}\, \mathrm{out}_{te}",
+)
+def attention_in_blocks_backward():
+    scores = (q @ k.T / math.sqrt(D)).tolist()
+    root, out = math.sqrt(D), attention(q, k, v)
+    scaled = np.empty((T, S))
+    for t, row in enumerate(scores):
+        known = max(row) + math.log(sum(math.exp(a - max(row)) for a in row))
+        in_bracket = sum(g[t, e] * out[t][e] for e in range(E))
+        for s, a in enumerate(row):
+            scaled[t, s] = math.exp(a - known) * (G[t][s] - in_bracket) / root
+    _, saved = attention_blocks.attention_in_blocks_forward(
+        q[None, None] / root, k[None, None], v[None, None], 1 / root, None, False
+    )
+    theirs = attention_blocks.attention_in_blocks_backward(g[None, None], saved)
+    ours = [*product(scaled, k), *product(scaled.T, q)]
+    return ours, np.concatenate([theirs[0][0, 0], theirs[1][0, 0]])
