@@ -39,7 +39,7 @@ html_theme_options = {
     "search_bar_text": "Search the book",
     "secondary_sidebar_items": {
         **{pages: ["page-toc.html"] for pages in ("*", "notebooks/**", "api/*")},
-        "source/**": [],  # the page needs the width
+        **{pages: [] for pages in ("source/**", "rosetta", "for-instructors")},  # wide
     },
     "show_toc_level": 2,
     "pygments_light_style": "a11y-high-contrast-light",

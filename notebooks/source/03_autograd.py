@@ -437,7 +437,7 @@ assert w.grad.tolist() == [6.0 + 4.0]
 # Write your answer in the first cell of each, then run the second: it checks your code. The hints open one at a time.
 # All answers: [solutions/03_autograd.ipynb](solutions/03_autograd.ipynb).
 
-# %% [markdown] exercise="ways" minutes=8 teaches="(1) and (2) by hand" catches="a way that is overlooked because it leads through another value"
+# %% [markdown] exercise="ways" minutes=8 teaches="the chain rule on a graph, by hand" catches="a way that is overlooked because it leads through another value"
 # ### Exercise 3.1: be the engine
 #
 # $a = 2$, $b = a \cdot a$, $c = b + a$, $d = b \cdot c$. Give the gradients of $d$ with respect to $c$, $b$ and $a$, without running

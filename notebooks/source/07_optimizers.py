@@ -558,6 +558,7 @@ expected = [  # PyTorch 2, torch.optim.Adam
 ]
 for t, g in enumerate([[0.5, -3.0], [-0.1, 2.0], [0.4, 0.0]]):
     adam_step(p, np.array(g), state, lr=0.1, beta1=0.8, beta2=0.9, eps=0.01)
+    assert p[0] != 1.0, "p has not changed: change it in place, with -= and not p = p - …"
     assert np.allclose(p, expected[t], atol=1e-8), (
         f"after step {t + 1} the parameters are {p}, they should be {expected[t]}"
     )
@@ -595,6 +596,18 @@ def adam_step(p, g, state, *, lr, beta1, beta2, eps):
     m_hat = state["m"] / (1 - beta1)
     v_hat = state["v"] / (1 - beta2)
     p -= lr * m_hat / (np.sqrt(v_hat) + eps)
+
+
+# %% wrong="adam"
+def adam_step(p, g, state, *, lr, beta1, beta2, eps):
+    if not state:
+        state.update(m=np.zeros_like(p), v=np.zeros_like(p), t=0)
+    state["t"] += 1
+    state["m"] = beta1 * state["m"] + (1 - beta1) * g
+    state["v"] = beta2 * state["v"] + (1 - beta2) * g * g
+    m_hat = state["m"] / (1 - beta1 ** state["t"])
+    v_hat = state["v"] / (1 - beta2 ** state["t"])
+    p = p - lr * m_hat / (np.sqrt(v_hat) + eps)
 
 
 # %% [markdown] exercise="decay" minutes=8 teaches="decay acts on the weights before the step, scaled by the rate" catches="decay in the gradient, a forgotten learning rate, decay of the new weights"

@@ -466,7 +466,7 @@ assert watch(model, ["the", "key", *["near", "the", "boxes"] * 8])[0][1:].max() 
 # Write your answer in the first cell of each, then run the second: it checks your code. The hints open one at a time.
 # All answers: [solutions/09_recurrent.ipynb](solutions/09_recurrent.ipynb).
 
-# %% [markdown] exercise="leak" minutes=20 teaches="backpropagation through time" catches="the state's second use forgotten, no sum over time, one term of the product rule, old and new exchanged"
+# %% [markdown] exercise="leak" minutes=20 teaches="backpropagation through time" catches="the state's second use forgotten, no sum over time, one term of the product rule"
 # ### Exercise 9.1: a leaky memory
 #
 # The simplest memory with a gate keeps a share $f$ of the old and takes a share $1 - f$ of the new: $h_t = f \odot h_{t-1} + (1 - f) \odot x_t$, from $h_0 = 0$, with one $f$ per feature, the same at all times. Write forward and backward for one sequence.

@@ -478,7 +478,7 @@ print(f"right on new rows: {correct:.0%}")
 # %% tags=["check"]
 assert correct > 0.95
 
-# %% alt="Two attention maps over eighteen letters that repeat with period seven. In the first layer the second to the thirteenth query look at the letter just before them, later ones at many letters. In the second layer each query from the second round on looks at the letter that came after its own last occurrence."
+# %% alt="Two attention maps over eighteen letters that repeat with period seven. In the first layer the second to the thirteenth query look at the letter just before them, later ones at many letters. In the second layer each query from the second round on looks at a letter that came after an earlier occurrence of its own."
 text = "dhbjmfadhbjmfadhbj"
 
 
@@ -500,6 +500,8 @@ rows = np.arange(1, 13)
 assert np.mean(first[rows, rows - 1]) > 0.7
 rows = np.arange(7, 14)
 assert np.mean(second[rows, rows - 6]) > 0.8
+rows = np.arange(14, 18)
+assert (second[rows, rows - 6] + second[rows, rows - 13]).min() > 0.8
 
 # %% [markdown]
 # Read row by row: a row is a query. In **layer 1** nearly all weight lies just left of the diagonal, down to the thirteenth letter: each

@@ -92,8 +92,8 @@ assert np.mean(history.losses[-25:]) < 0.65
 # <a id="formula-process-logits-repetition"></a>
 # $$z'_i = \begin{cases} z_i / r & z_i > 0 \\ z_i\, r & z_i \le 0 \end{cases} \tag{4}$$
 #
-# Two cases are needed because dividing a *negative* logit would raise it. (Logits may be shifted freely, (4) may not: it is a trick, not a
-# law.)
+# Two cases are needed because dividing a *negative* logit would raise it. (Softmax does not notice a number added to all logits, but (4) does: it is a
+# trick, not a law.)
 #
 # | symbol | shape | what it is |
 # |---|---|---|
@@ -195,7 +195,7 @@ assert measured[5][1] == 1
 assert measured[1][1] > 90
 
 # %% [markdown]
-# Cutting off the improbable words helps a lot: a story is 40 draws long, and one bad draw spoils it. Too hot, and nothing survives. `top_k=1` is greedy:
+# Cutting off the improbable words helps a lot: a story is about 40 draws long, and one bad draw spoils it. Too hot, and almost nothing survives. `top_k=1` is greedy:
 # here always right, and always the same.
 #
 # ## A backward pass, and a classic mistake
@@ -268,7 +268,7 @@ with np.errstate(divide="ignore"):
 
 def step(tokens=None, rows=None):
     """Logits after the last token of each row: all that a search needs of a model."""
-    return log_table[[0] if tokens is None else tokens]
+    return log_table[[0] if tokens is None else tokens]  # the first call comes after [start]
 
 
 # %% [markdown]
@@ -297,7 +297,7 @@ assert np.allclose(found.scores[0], [math.log(0.4 * 0.98) / 3, math.log(0.36) / 
 # %% [markdown]
 # ## The most probable text can be a bad text
 #
-# Back to the trained model. Wider beams find texts with better scores, that is what they are for. Look at the last line before you believe that
+# Back to the trained model. Wider beams find texts with better scores; that is what they are for. Look at the last line before you believe that
 # this is what we want:
 
 # %%
@@ -329,11 +329,10 @@ assert results[16, 0.0][1] < 10 < results[16, 1.0][1]
 assert world.parses(words.decode(results[16, 1.0][2]), "english")
 
 # %% [markdown]
-# With sums and 16 beams the search finds a text that is far *more* probable than any story, and it is no story at all. The model gives a small
+# With sums and 16 beams the search finds a text that is far *more* probable than the stories above, and it is no story at all. The model gives a small
 # probability to ending much too early. That is one bad decision, while a story is made of forty small ones, and their product is smaller
-# still. A narrow beam drops this text at once: its results were good only because
-# its search was bad. Means
-# repair it here. For open-ended writing people sample; beams are for tasks with one right answer, such as
+# still. A narrow beam drops this text at once: its results were good only because its search was bad. Comparing means
+# ($\alpha = 1$) repairs it here. For open-ended writing people sample; beams are for tasks with one right answer, such as
 # translation ([chapter 18](18_translation.ipynb)).
 #
 # ## The KV cache: the same logits for less

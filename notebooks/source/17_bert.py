@@ -17,6 +17,7 @@
 
 # %% tags=["setup"]
 import math
+import textwrap
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -46,8 +47,10 @@ test_documents = [[sentence.english for sentence in story.sentences] for story i
 vocabulary = sorted({word.lower() for story in stories.train for word in story.english_tokens})
 tokenizer = BertTokenizer(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *vocabulary])
 pair = tokenizer(documents[0][0], documents[0][1])
-print("tokens  ", tokenizer.convert_ids_to_tokens(pair.input_ids))
-print("segments", pair.token_type_ids)
+tokens = tokenizer.convert_ids_to_tokens(pair.input_ids)
+for segment in (0, 1):
+    part = [token for token, number in zip(tokens, pair.token_type_ids) if number == segment]
+    print(f"segment {segment}:", " ".join(part))
 print("V =", len(tokenizer))
 
 # %% [markdown]
@@ -69,12 +72,13 @@ print("V =", len(tokenizer))
 #
 # The blocks are those of [chapter 12](12_block.ipynb), with the norm *behind* each addition and without a causal mask; only padding is
 # hidden. Here is the embedding, and the head that turns a position's vector into logits of words. Like GPT's it uses $W$ again,
-# but puts one more layer and a bias in between:
+# but with one more layer before it and a bias behind it:
 
 # %% library="minillm.models.bert:BertEmbeddings,BertTransformHead,BertMaskedWords"
 
 # %% [markdown]
-# The whole model as it is pre-trained, with two heads on top: words from every position, and one of two answers from `[CLS]`.
+# The whole model as it is pre-trained, with two heads on top: words from every position, and one of two answers from `[CLS]`. (`pooler_output` is the vector of
+# `[CLS]` after one more linear layer and a tanh.)
 
 # %% library="minillm.models.bert:BertForPreTraining"
 
@@ -93,7 +97,7 @@ changed = ids.copy()
 changed[:, 3] = ids[:, 3] % 10 + 1
 with no_grad():
     moved = abs(small(changed).logits.numpy() - small(ids).logits.numpy()).max(axis=(0, 2))
-print("another token at position 3 moves the logits of positions 0 … 4 by", moved.round(2))
+print("another token at position 3 moves the logits at 0 … 4 by", moved.round(2))
 
 # %% tags=["check"]
 assert report.passed
@@ -125,7 +129,7 @@ masker = TokenMasker(tokenizer)
 rows = tokenizer([(a[0], a[1]) for a in documents], padding=True, return_tensors="np")
 masked = masker(rows["input_ids"], np.random.default_rng(0))
 asked = masked.labels != -100
-real = rows["attention_mask"].astype(bool) & (rows["input_ids"] > 4)
+real = rows["attention_mask"].astype(bool) & (rows["input_ids"] > 4)  # ids 0 … 4 are special
 hidden = asked & (masked.input_ids == tokenizer.mask_token_id)
 kept = asked & (masked.input_ids == rows["input_ids"])
 print(f"asked for {asked.sum() / real.sum():.1%} of the words")
@@ -134,7 +138,8 @@ for name, part in (("[MASK]", hidden), ("another", asked & ~hidden & ~kept), ("i
 visible = real & ~hidden
 true = (masked.input_ids == rows["input_ids"])[visible].mean()
 print(f"a visible word is the true one in {true:.1%}")
-print(" ".join(tokenizer.convert_ids_to_tokens(masked.input_ids[0][rows["attention_mask"][0] == 1])))
+first = masked.input_ids[0][rows["attention_mask"][0] == 1]
+print(textwrap.fill(" ".join(tokenizer.convert_ids_to_tokens(first)), 86))
 
 # %% tags=["check"]
 assert abs(asked.sum() / real.sum() - 0.15) < 0.02
@@ -209,6 +214,7 @@ assert (u.grad[0] == 0).all()
 # would drown in the first.
 
 # %%
+# 24 (or 64) pairs a batch, of at most 48 tokens
 batches = PretrainingBatches(tokenizer, documents, 24, 48, np.random.default_rng(0))
 test_batches = list(PretrainingBatches(tokenizer, test_documents, 64, 48, np.random.default_rng(1)))
 minillm.manual_seed(0)
@@ -263,11 +269,12 @@ for axes in (left, right):
 plt.show()
 
 # %% [markdown]
-# BERT learns from 15 % of the positions of a batch, GPT from all of them. That is the price of seeing both sides: about seven times fewer answers per text.
+# BERT learns from 15 % of the positions of a batch, GPT from all of them. That is the price of seeing both sides: about a seventh of the answers per text.
 #
 # ## Filling in the blank, with one side and with both
 #
-# Up to the gap, and even a little further, both rows are the same. What differs stands behind it.
+# Up to the gap, and even a little further, both rows are the same. What differs stands behind it. The column
+# "found, …" adds up all verbs of getting: found, discovered, picked up and so on.
 
 # %%
 gets = {w for s in stories.train for w in [s.derivation.get("get", "").split(" ")[0]] if w}

@@ -12,7 +12,7 @@
 #
 # Translation is what the Transformer was invented for. It reads one sequence and writes another, of another length and order. Summaries, answers and
 # transcriptions of speech have the same shape. The idea is to take the two models you know: an **encoder（编码器）** that sees all of the
-# source, like BERT, and a **decoder（解码器）** that writes from left to right, like GPT. New is only the bridge between them.
+# source, like BERT, and a **decoder（解码器）** that writes from left to right, like GPT. Only the bridge between them is new.
 
 # %% tags=["setup"]
 import math
@@ -39,7 +39,7 @@ rng = np.random.default_rng(0)
 
 # %% [markdown]
 # The toy world tells every story in both languages, so its sentences are a **parallel corpus（平行语料）**. The test sentences do not occur in training, in
-# neither language.
+# either language.
 
 # %%
 world = ToyWorld(choices={"": 4})
@@ -56,14 +56,16 @@ known = {tuple(side) for pair in train for side in pair}
 test = [pair for pair in sentence_pairs(stories.test) if not known & set(map(tuple, pair))][:100]
 words = WordVocabulary(sorted({word for pair in train for side in pair for word in side}))
 print(f"{len(train)} pairs to train on, {len(test)} to test on, V = {len(words)} words of both languages")
-for english, chinese in test[:2]:
-    print(" ".join(english), "|", " ".join(chinese))
+for english, chinese in (test[1], test[3]):
+    print()
+    print(" ".join(english))
+    print(" ".join(chinese))
 
 # %% tags=["check"]
 assert len(test) == 100
 
 # %% [markdown]
-# Mind the order: in Chinese "with his father" comes before the verb, and a measure word stands between number and thing. Word for word will not do.
+# Mind the order: a measure word (只) stands between number and thing, and 和 他 的 爸爸, "with his father", comes before the verb. Word for word will not do.
 #
 # ## Cross-attention
 #
@@ -219,7 +221,7 @@ assert history.history["val_loss"][-1] < 0.1
 #
 # A translation is compared with a reference. Being right word for word is a hard test; **BLEU（双语评估替补）** counts shared runs of $n$ words, for $n = 1 \dots 4$. $p_n$ is the share of runs of
 # the translations that are in the references, where a run counts at most as often as the reference has it (*clipping*). Short translations get good shares too easily,
-# so there is a **brevity penalty（简短惩罚）**. With $c$ and $r$ for the words of all translations and references:
+# so there is a **brevity penalty（简短惩罚）**. With $c$ and $r$ for the numbers of words in all translations and in all references:
 #
 # <a id="formula-bleu"></a>
 # $$\text{BLEU} = 100 \cdot \min\left(1, e^{1 - r/c}\right) \cdot \Big( \prod_{n=1}^{4} p_n \Big)^{1/4} \tag{3}$$
@@ -252,8 +254,8 @@ def scores(said):
 said = translate(test)
 score, exact = scores(said)
 shuffled = [test[(i + 1) % len(test)][1] for i in range(len(test))]
-print(f"the model                          BLEU {score:5.1f}, {exact} of 100 right word for word")
-print(f"the translation of another sentence BLEU {scores(shuffled)[0]:4.1f}, {scores(shuffled)[1]} of 100")
+for who, (points, same) in {"the model": (score, exact), "another sentence": scores(shuffled)}.items():
+    print(f"{who:17} BLEU {points:5.1f}, {same:3} of 100 right word for word")
 for (english, chinese), words_said in list(zip(test, said))[3:6]:
     print()
     print(" ", " ".join(english))
@@ -284,7 +286,7 @@ weights = ops.attention_probabilities(q, k)[0].mean(axis=0)
 written = [*chinese, "[EOS]"]
 problem = missing_glyphs_line("".join(written))
 print(problem or "Chinese labels can be drawn here.")
-print(textwrap.fill(" ".join(f"{number} {word}" for number, word in enumerate(written, start=1)), 80))
+print(textwrap.fill(" ".join(f"{i}:{word}" for i, word in enumerate(written, start=1)), 60))
 
 # %% alt="A heat map: rows are the 17 Chinese words to be written, columns the 12 English words. The rows of windy, evening, Tom, with and father are brightest at these English words; other rows are spread out. The row of father stands above that of hurried, though father comes last in English."
 numbers = [str(number) for number in range(1, len(written) + 1)]

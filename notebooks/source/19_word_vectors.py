@@ -167,7 +167,7 @@ assert "index 0 on axis 1" in about_u.message
 # - Noise is drawn in proportion to the count of a word to the power $3/4$, which is between "as frequent as it is" and "all alike".
 # - `subsampled` drops many occurrences of very frequent words. A comma tells little about its neighbours.
 # - `step` changes only the rows of the words in the batch, by `scatter_add`, for the reason in chapter 6. The rest of the gradient is zero; one calls it a **sparse gradient（稀疏梯度）**.
-# - `cbow=True` turns the task round: the mean of the words around predicts the middle one, by a **continuous bag of words（连续词袋）**.
+# - `cbow=True` turns the task round: the mean of the words around predicts the middle one. This is the **continuous bag of words (CBOW)（连续词袋）**.
 
 # %% library="minillm.models.word2vec:Word2Vec"
 

@@ -371,7 +371,8 @@ assert runs["early stopping"]["step"][-1] < 200
 
 # %% [markdown]
 # Weight decay and dropout, as they are set here, change the best point little, and the loss still rises after it. Early stopping cuts
-# the rise off, and goes back to the weights of its best point. What helps most is knowledge from elsewhere: a pre-trained body, frozen or not, and more sentences.
+# the rise off, and goes back to the weights of its best point. What helps most is knowledge from elsewhere: a pre-trained body, frozen
+# or not, and more sentences.
 #
 # **Try it:** change `decay`, `dropout` and `patience`. Which of them changes the *lowest* point of the curve, and which only what
 # comes after it?

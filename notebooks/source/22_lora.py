@@ -67,9 +67,9 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## A change with few numbers
 #
-# The **rank（秩）** of a matrix is the number of its independent rows, of which none is a combination of the others. A product of a tall thin matrix $A$ $(I, R)$ and a
-# wide flat one $B$ $(R, O)$ is a whole $(I, O)$ matrix, but of rank $R$ at most: a **low-rank matrix（低秩矩阵）**. LoRA
-# freezes the trained weight $W$ and adds such a product:
+# The **rank（秩）** of a matrix is the number of its independent rows: how many it has at most of which none is a combination
+# of the others. A product of a tall thin matrix $A$ $(I, R)$ and a wide flat one $B$ $(R, O)$ is a whole $(I, O)$ matrix, but
+# of rank $R$ at most: a **low-rank matrix（低秩矩阵）**. LoRA freezes the trained weight $W$ and adds such a product:
 #
 # <a id="formula-lora-linear"></a>
 # $$y_{no} = \sum_{i=1}^{I} x_{ni} W_{io} + b_o + s \sum_{r=1}^{R} \Big( \sum_{i=1}^{I} x_{ni} A_{ir} \Big) B_{ro},
@@ -472,7 +472,7 @@ target = data @ (W + Delta)
 singular = np.linalg.svd(Delta, compute_uv=False)
 
 
-def learn(R, steps=400, rate=0.05):
+def learn(R, steps=800, rate=0.05):
     A, B = truth.uniform(-1, 1, (24, R)) / math.sqrt(24), np.zeros((R, 24))
     losses = []
     for _ in range(steps):

@@ -80,8 +80,8 @@ print("weight:", np.frombuffer(data[8 + n :][start:end], "<f4").reshape(header["
 assert np.frombuffer(data[8 + n :][start:end], "<f4").tolist() == [1.0, -2.0]
 
 # %% [markdown]
-# `F32` are float32 numbers, 4 bytes each; NumPy calls them `<f4`, the lowest byte first. Many models are kept in `BF16`: the *upper half* of a float32, its sign, its 8 bits of
-# exponent and the first 7 of its fraction. NumPy has no such type. Two bytes of zeros behind it make a float32 of it:
+# `F32` are float32 numbers, 4 bytes each; NumPy calls them `<f4`, the lowest byte first. Many models are kept in `BF16`: the *upper
+# half* of a float32, its sign, its 8 bits of exponent and the first 7 of its fraction. NumPy has no such type. Two bytes of zeros behind it make a float32 of it:
 
 # %%
 exact = np.array([3.14159265, -0.1, 1e30], dtype="<f4")
@@ -393,7 +393,8 @@ if smollm:
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `np.frombuffer(part, "<f4")` for F32, `np.frombuffer(part, "<u2")` for BF16, then the shift from above: in 32 bits, for of 16 nothing would be left.
+# `np.frombuffer(part, "<f4")` for F32, `np.frombuffer(part, "<u2")` for BF16, then the shift from above (in 32
+# bits: of 16 bits nothing would be left).
 #
 # </details>
 # <details><summary>Hint 3</summary>
