@@ -354,7 +354,7 @@ assert finding.kind == "overwritten_duplicates"
 # Write your answer in the first cell of each, then run the second: it checks your code. The hints open one at a time.
 # All answers: [solutions/13_tokenizers.ipynb](solutions/13_tokenizers.ipynb).
 
-# %% [markdown] exercise="pair" minutes=10 teaches="pairs are counted over the text, not over the list of words; ties need a rule" catches="counting each word once, ties by chance, min and max mixed up"
+# %% [markdown] exercise="pair" minutes=10 teaches="pairs are counted over the text, not over the list of words; ties need a rule" catches="counting each word once, ties by the order of counting, min and max mixed up"
 # ### Exercise 13.1: the next merge
 #
 # Given words as tuples of pieces, with their counts, return the pair to merge next and its count. Ties go to the pair that comes first in Python's order of
@@ -422,7 +422,7 @@ def next_pair(words):
     return counts.most_common(1)[0]
 
 
-# %% [markdown] exercise="replay" minutes=15 teaches="encoding replays merges by rank" catches="left to right, longest first"
+# %% [markdown] exercise="replay" minutes=15 teaches="encoding replays merges by rank" catches="left to right, longest first, str.replace that merges the end of a piece"
 # ### Exercise 13.2: replay the merges
 #
 # Cut a word with a list of merges: while any pair of neighbours is in the list, merge the one that was learned first, in all its places.
@@ -500,6 +500,14 @@ def encode_word(word, merges):
         pieces.append(word[start:end])
         start = end
     return pieces
+
+
+# %% wrong="replay"
+def encode_word(word, merges):
+    text = " ".join(word)
+    for left, right in merges:
+        text = text.replace(f"{left} {right}", left + right)
+    return text.split()
 
 
 # %% [markdown] exercise="longest" minutes=10 teaches="greedy longest match, and that one missing piece makes the word unknown" catches="forgetting ##, keeping half a word, an endless loop"

@@ -223,11 +223,15 @@ print(f"the word just read once more: {np.mean(again):.1f} times as probable as 
 assert abs(first_loss - math.log(len(words)) - std**2 * 48 / 2) < 0.25
 assert abs(np.mean(first_half) + np.mean(second_half) - first_loss) < 1e-3
 assert abs(np.mean(first_half) - math.log(len(words)) - std**2 * 48 / 2) < 0.05
+targets = np.concatenate([story[1:] for story in test_ids])
+frequent = np.isin(targets, words.encode(["the", "."]))
+assert 0.45 < np.array(second_half)[frequent].sum() / sum(second_half) < 0.7
 assert np.mean(again) > 2
 
 # %% [markdown]
-# The first half of (1) is what we expected. The second should be 0 on average. But a few words (`the`, a comma, a full stop) fill much
-# of every story, and this draw of the weights happens to give them low logits. Another seed leaves another remainder.
+# The first half of (1) is what we expected. The second should be 0 on average. But two words, `the` and the full stop, come again
+# and again, and this draw of the weights happens to give them low logits: they make up half of the remainder. Another seed leaves
+# another remainder.
 #
 # The last line has a cause: the stream still holds the row of the word just read, and with tied weights that row fits itself best. A
 # fresh model stutters.
@@ -399,7 +403,7 @@ assert loss.item() < 0.1 * references["floor, all stories"]
 # Write your answer in the first cell of each, then run the second: it checks your code. The hints open one at a time.
 # All answers: [solutions/14_gpt.ipynb](solutions/14_gpt.ipynb).
 
-# %% [markdown] exercise="shifted-loss" minutes=15 teaches="the shift of labels, padding in the mean, and both in the gradient" catches="no shift, np.roll that wraps around, a mean over the padding"
+# %% [markdown] exercise="shifted-loss" minutes=15 teaches="the shift of labels, padding in the mean, and both in the gradient" catches="no shift, np.roll that wraps around, a mean over the padding, a mean of the rows' means"
 # ### Exercise 14.1: the loss with its shift
 #
 # Write (1) for a batch with padding, forward and backward. Row $b$ has `lengths[b]` real tokens, the rest is padding. A guess counts if the token
@@ -489,6 +493,24 @@ def next_token_loss_backward(grad_out, saved):
     kept, shape = saved
     grad_logits = np.zeros(shape)
     grad_logits[:, :-1] = ops.cross_entropy_backward(grad_out, kept)[0]
+    return (grad_logits,)
+
+
+# %% wrong="shifted-loss"
+def next_token_loss_forward(logits, *, ids, lengths):
+    loss, kept = 0.0, []
+    for row, n in enumerate(lengths):
+        part, saved = ops.cross_entropy_forward(logits[row, : n - 1], ids[row, 1:n])
+        loss += part / len(ids)
+        kept.append((row, n, saved))
+    return loss, (kept, logits.shape)
+
+
+def next_token_loss_backward(grad_out, saved):
+    kept, shape = saved
+    grad_logits = np.zeros(shape)
+    for row, n, part in kept:
+        grad_logits[row, : n - 1] = ops.cross_entropy_backward(grad_out / shape[0], part)[0]
     return (grad_logits,)
 
 

@@ -397,7 +397,7 @@ assert same[0] == same[1]
 # Write your answer in the first cell of each, then run the second: it checks your code. The hints open one at a time.
 # All answers: [solutions/15_decoding.ipynb](solutions/15_decoding.ipynb).
 
-# %% [markdown] exercise="nucleus" minutes=10 teaches="the smallest set that reaches P contains the word that crosses the line" catches="dropping the crossing word, an empty set, no renormalisation"
+# %% [markdown] exercise="nucleus" minutes=10 teaches="the smallest set that reaches P contains the word that crosses the line" catches="dropping the crossing word, an empty set, no renormalisation, an answer in sorted order"
 # ### Exercise 15.1: the nucleus
 #
 # Write (3) for one row of probabilities, without ties.
@@ -457,6 +457,13 @@ def nucleus(p, P):
     kept = p.copy()
     kept[order[before >= P]] = 0
     return kept
+
+
+# %% wrong="nucleus"
+def nucleus(p, P):
+    ordered = np.sort(p)[::-1]
+    kept = np.where(np.cumsum(ordered) - ordered < P, ordered, 0.0)
+    return kept / kept.sum()
 
 
 # %% [markdown] exercise="beams" minutes=15 teaches="candidates of all beams compete together, by their whole sums" catches="the best of each beam, comparing only the last step"

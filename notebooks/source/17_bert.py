@@ -388,6 +388,20 @@ def mask_tokens(ids, chosen, u, random_ids, mask_id):
     return ids, np.where(chosen, ids, -100)
 
 
+# %% wrong="mask"
+def mask_tokens(ids, chosen, u, random_ids, mask_id):
+    inputs = np.where(u < 0.8, mask_id, np.where(u < 0.9, random_ids, ids))
+    inputs = np.where(chosen, inputs, ids)
+    return inputs, np.where(inputs != ids, ids, -100)
+
+
+# %% wrong="mask"
+def mask_tokens(ids, chosen, u, random_ids, mask_id):
+    inputs = np.where(chosen & (u < 0.8), mask_id, ids)
+    inputs = np.where(chosen & (u < 0.9), random_ids, inputs)
+    return inputs, np.where(chosen, ids, -100)
+
+
 # %% [markdown] exercise="loss" minutes=15 teaches="a mean over some positions, and its gradient" catches="dividing by all positions, a gradient where nothing is asked, label 0 ignored"
 # ### Exercise 17.2: the loss of the masked words
 #

@@ -431,7 +431,7 @@ def shift_right(labels, start, pad):
     return np.concatenate([np.full((len(labels), 1), start), labels[:, :-1]], axis=1)
 
 
-# %% [markdown] exercise="cross" minutes=20 teaches="gradients that flow from the decoder into the encoder" catches="the values forgotten, the transpose, the scale"
+# %% [markdown] exercise="cross" minutes=20 teaches="gradients that flow from the decoder into the encoder" catches="the values forgotten, the scale, a softmax without its sum"
 # ### Exercise 18.2: cross-attention, backward
 #
 # The smallest cross-attention of this chapter, $k = v = m$, once more. Forward is given. Write backward, with both parts of the gradient of the memory.
@@ -502,6 +502,18 @@ def attend_backward(grad_out, saved):
     x, memory, a = saved
     grad_a = grad_out @ memory.T
     grad_scores = a * (grad_a - (grad_a * a).sum(axis=-1, keepdims=True))
+    return grad_scores @ memory, grad_scores.T @ x + a.T @ grad_out
+
+
+# %% wrong="cross"
+def attend_forward(x, memory):
+    a, _ = ops.softmax_forward(x @ memory.T / math.sqrt(x.shape[-1]))
+    return a @ memory, (x, memory, a)
+
+
+def attend_backward(grad_out, saved):
+    x, memory, a = saved
+    grad_scores = a * (1 - a) * (grad_out @ memory.T) / math.sqrt(x.shape[-1])
     return grad_scores @ memory, grad_scores.T @ x + a.T @ grad_out
 
 
@@ -588,6 +600,21 @@ def my_bleu(translations, references):
         log_p += math.log(matches / runs) / 4
     c, r = (sum(map(len, sentences)) for sentences in (translations, references))
     return 100 * min(1.0, math.exp(1 - c / r)) * math.exp(log_p)
+
+
+# %% wrong="bleu"
+def my_bleu(translations, references):
+    total = 0.0
+    for said, right in zip(translations, references):
+        log_p = 0.0
+        for n in range(1, 5):
+            counts, allowed = (
+                Counter(tuple(words[i : i + n]) for i in range(len(words) - n + 1))
+                for words in (said, right)
+            )
+            log_p += math.log((counts & allowed).total() / counts.total()) / 4
+        total += 100 * min(1.0, math.exp(1 - len(right) / len(said))) * math.exp(log_p)
+    return total / len(translations)
 
 
 # %% [markdown]
