@@ -2,7 +2,9 @@
 # # 0 · A tour in ten minutes
 #
 # **You need:** Python and a little NumPy. Nothing has to be understood in every detail here; each piece has its own chapter.
+#
 # **Time:** 10 minutes of reading, 10 for the exercises.
+#
 # **You will be able to** run a cell, read a gradient check, train a small GPT, look into its attention, and choose the chapter
 # to begin with.
 

@@ -2,7 +2,9 @@
 # # 1 · Arrays, shapes, broadcasting, and the way back
 #
 # **You need:** Python and a first acquaintance with NumPy; what a partial derivative is.
+#
 # **Time:** 20 minutes of reading, 35 for the exercises.
+#
 # **You will be able to** predict the shape of every result in this book, tell a view from a copy, and send a
 # gradient back through a broadcast, a sum, a transpose and a matrix product.
 

@@ -3,7 +3,9 @@
 #
 # **You need:** derivatives of functions of one variable and the chain rule;
 # [chapter 1](01_arrays.ipynb) (shapes, broadcasting, "sum over all uses").
+#
 # **Time:** 25 minutes of reading, 35 for the exercises.
+#
 # **You will be able to** derive the backward pass of a layer line by line, measure the same gradient by
 # nudging inputs, choose a step size that works, and read a report that names your mistake.
 

@@ -2,7 +2,9 @@
 # # 3 · An autograd engine in 100 lines
 #
 # **You need:** [chapter 2](02_gradients.ipynb) (cotangents, backward passes); a little object-oriented Python.
+#
 # **Time:** 20 minutes of reading, 35 for the exercises.
+#
 # **You will be able to** write a program that differentiates other programs, say why the order of its steps matters,
 # and work with gradients that accumulate.
 

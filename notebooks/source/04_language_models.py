@@ -2,7 +2,9 @@
 # # 4 · What a language model is
 #
 # **You need:** probability (conditional probability, expectation), logarithms, [chapter 1](01_arrays.ipynb). No gradients in this chapter.
+#
 # **Time:** 25 minutes of reading, 35 for the exercises.
+#
 # **You will be able to** say what a language model computes, build one by counting, measure it in nats, perplexity and bits per byte,
 # and tell a good score from an impossible one.
 

@@ -2,7 +2,9 @@
 # # 5 · Softmax and cross-entropy
 #
 # **You need:** [chapter 2](02_gradients.ipynb) (gradients and how to check them); logarithms.
+#
 # **Time:** 20 minutes of reading, 25 for the exercises.
+#
 # **You will be able to** turn scores into probabilities without overflow, derive the loss that every
 # language model is trained with, and recognise a classic mistake in its backward pass.
 

@@ -3,7 +3,9 @@
 #
 # **You need:** [chapter 3](03_autograd.ipynb) (`Tensor` and `backward`), [chapter 4](04_language_models.ipynb)
 # (bigrams, entropy), [chapter 5](05_softmax_cross_entropy.ipynb) (cross-entropy and its gradient).
+#
 # **Time:** 20 minutes of reading, 35 for the exercises.
+#
 # **You will be able to** derive the backward pass of a table lookup, write gradient descent in five lines,
 # and say beforehand how low the loss of a bigram model can fall.
 

@@ -2,7 +2,9 @@
 # # 7 · From gradient descent to AdamW
 #
 # **You need:** [chapter 6](06_embedding.ipynb) (gradient descent, the network with three words of context).
+#
 # **Time:** 25 minutes of reading, 35 for the exercises.
+#
 # **You will be able to** derive momentum, Adam and AdamW line by line, say what each constant does, and recognise a missing bias correction
 # and a wrong weight decay by their numbers.
 

@@ -3,7 +3,9 @@
 #
 # **You need:** [chapter 5](05_softmax_cross_entropy.ipynb) (cross-entropy), [chapter 7](07_optimizers.ipynb) (optimisers). The
 # Transformer block inside the model is explained in [chapter 12](12_block.ipynb); here it is a box.
+#
 # **Time:** 25 minutes of reading, 40 for the exercises.
+#
 # **You will be able to** say before a training begins what its first loss must be, test a model on a single batch, read
 # gradient norms and update ratios, and diagnose six broken trainings from their curves.
 

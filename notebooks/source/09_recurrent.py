@@ -2,7 +2,9 @@
 # # 9 · Recurrent networks
 #
 # **You need:** [chapter 2](02_gradients.ipynb) (gradient checks); [chapter 5](05_softmax_cross_entropy.ipynb); matrix products, eigenvalues.
+#
 # **Time:** 25 minutes of reading, 45 for the exercises.
+#
 # **You will be able to** derive backpropagation through time, explain and measure why plain recurrent networks forget, derive the LSTM forward and backward, and read its gates.
 
 # %% [markdown]

@@ -3,7 +3,9 @@
 #
 # **You need:** [chapter 5](05_softmax_cross_entropy.ipynb) (softmax); sines and cosines. Attention itself is derived in [chapter 11](11_attention.ipynb); here it is enough to know that it
 # is a weighted mean.
+#
 # **Time:** 25 minutes of reading, 35 for the exercises.
+#
 # **You will be able to** show why attention needs to be told about order, derive the three usual ways to tell it, and say which of them works on texts longer
 # than those of the training.
 
@@ -570,7 +572,7 @@ def turn_new(x, start):
 # ## References
 #
 # - A. Vaswani et al. (2017), *Attention is all you need*, arXiv:1706.03762, section 3.5: the sinusoidal table, here (2), and the remark on relative positions, here (3).
-# - J. Su et al. (2021), *RoFormer: Enhanced transformer with rotary position embedding*, arXiv:2104.09864, eq. 11 and 34: rotary embedding, here (6) and (7).
+# - J. Su et al. (2021), *RoFormer: Enhanced transformer with rotary position embedding*, arXiv:2104.09864, section 3.2 and eq. 34: rotary embedding, here (6) and (7).
 # - P. Shaw, J. Uszkoreit, A. Vaswani (2018), *Self-attention with relative position representations*, arXiv:1803.02155: learned distances, as in exercise 10.2.
 # - In the library: [minillm/ops/positional_encoding.py](../minillm/ops/positional_encoding.py), [minillm/ops/rotary_embedding.py](../minillm/ops/rotary_embedding.py),
 #   [minillm/nn/positional.py](../minillm/nn/positional.py).

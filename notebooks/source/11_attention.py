@@ -2,7 +2,9 @@
 # # 11 · Attention
 #
 # **You need:** [chapter 5](05_softmax_cross_entropy.ipynb) (softmax and its backward pass); matrix products.
+#
 # **Time:** 25 minutes of reading, 40 for the exercises.
+#
 # **You will be able to** derive scaled dot-product attention forward and backward, say why it divides by
 # $\sqrt{D}$, build and combine masks without looking into the future, and cut a width into heads.
 

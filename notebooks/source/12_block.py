@@ -2,7 +2,9 @@
 # # 12 · The Transformer block
 #
 # **You need:** [chapter 11](11_attention.ipynb) (attention); [chapter 2](02_gradients.ipynb) (gradient checks); mean and variance.
+#
 # **Time:** 25 minutes of reading, 40 for the exercises.
+#
 # **You will be able to** derive layer norm and its backward pass, say what each part around attention is for, build the block from its parts, and count
 # its parameters.
 

@@ -2,7 +2,9 @@
 # # 19 · Word vectors
 #
 # **You need:** [chapter 5](05_softmax_cross_entropy.ipynb) (softmax, cross-entropy), [chapter 6](06_embedding.ipynb) (the embedding and its gradient).
+#
 # **Time:** 25 minutes of reading, 35 for the exercises.
+#
 # **You will be able to** derive skip-gram with negative sampling and GloVe with their gradients, train both, and measure whether similar words got similar vectors.
 
 # %% [markdown]

@@ -371,8 +371,8 @@ assert runs["early stopping"]["step"][-1] < 200
 
 # %% [markdown]
 # Weight decay and dropout, as they are set here, change the best point little, and the loss still rises after it. Early stopping cuts
-# the rise off, and goes back to the weights of its best point. What helps most is knowledge from elsewhere: a pre-trained body, frozen
-# or not, and more sentences.
+# the rise off, and goes back to the weights of its best point. What helps most is knowledge from elsewhere: a pre-trained body,
+# frozen or not, and more sentences.
 #
 # **Try it:** change `decay`, `dropout` and `patience`. Which of them changes the *lowest* point of the curve, and which only what
 # comes after it?
@@ -580,8 +580,9 @@ def early_stop(losses, patience):
 # ### Exercise 21.2: an interval in closed form
 #
 # The simplest interval puts $\hat p = k / n$ in place of $p$ in (2): $\hat p \pm z \sqrt{\hat p (1 - \hat p) / n}$ with $z = 1.96$
-# (95 % of a normal distribution lie within 1.96 standard deviations of its mean). At 10 of 10 it says $1 \pm 0$, which is absurd. Wilson (1927) takes all $p$ with $\lvert \hat p - p \rvert \le z \sqrt{p (1 - p) / n}$, the true $p$ under the root.
-# Square, solve for $p$, and return both ends.
+# (95 % of a normal distribution lie within 1.96 standard deviations of its mean). At 10 of 10 it says $1 \pm 0$, which is absurd.
+# Wilson (1927) takes all $p$ with $\lvert \hat p - p \rvert \le z \sqrt{p (1 - p) / n}$, the true $p$ under the root. Square, solve
+# for $p$, and return both ends.
 #
 # <details><summary>Hint 1</summary>
 #

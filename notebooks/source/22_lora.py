@@ -10,8 +10,8 @@
 # %% [markdown]
 # ## Why it matters
 #
-# **Full fine-tuning（全量微调）** changes every weight of a model. Training with Adam then needs three more numbers for each
-# weight: the gradient and two running means ([chapter 7](07_optimizers.ipynb)). The result is a file as large as the model, one per task.
+# **Full fine-tuning（全量微调）** changes every weight of a model. Training with Adam then needs three more numbers for each weight: the
+# gradient and two running means ([chapter 7](07_optimizers.ipynb)). The result is a file as large as the model, one per task.
 #
 # **Low-rank adaptation (LoRA)（低秩适配）** leaves the weights alone and learns a small *change* of each, written with few
 # numbers. It is the best known method of **parameter-efficient fine-tuning (PEFT)（参数高效微调）**: a model for a
@@ -67,9 +67,9 @@ rng = np.random.default_rng(0)
 # %% [markdown]
 # ## A change with few numbers
 #
-# The **rank（秩）** of a matrix is the number of its independent rows: how many it has at most of which none is a combination
-# of the others. A product of a tall thin matrix $A$ $(I, R)$ and a wide flat one $B$ $(R, O)$ is a whole $(I, O)$ matrix, but
-# of rank $R$ at most: a **low-rank matrix（低秩矩阵）**. LoRA freezes the trained weight $W$ and adds such a product:
+# The **rank（秩）** of a matrix is the largest number of its rows of which none is a combination of the others. A product of a tall thin
+# matrix $A$ $(I, R)$ and a wide flat one $B$ $(R, O)$ is a whole $(I, O)$ matrix, but of rank $R$ at most: a **low-rank
+# matrix（低秩矩阵）**. LoRA freezes the trained weight $W$ and adds such a product:
 #
 # <a id="formula-lora-linear"></a>
 # $$y_{no} = \sum_{i=1}^{I} x_{ni} W_{io} + b_o + s \sum_{r=1}^{R} \Big( \sum_{i=1}^{I} x_{ni} A_{ir} \Big) B_{ro},
@@ -401,10 +401,9 @@ axes.legend(loc="lower right", ncols=2)
 plt.show()
 
 # %% [markdown]
-# Read the picture with care: by (2) of [chapter 21](21_fine_tuning.ipynb) an accuracy on 300 stories has a standard deviation of up to 3
-# points by chance alone, and with other numbers of
-# steps the order may change. What can be seen is that a small part of the parameters is enough, and that *where* they stand
-# counts: the prompt has more of them than the head alone, and less success.
+# Read the picture with care: by (2) of [chapter 21](21_fine_tuning.ipynb) an accuracy on 300 stories has a standard deviation of up
+# to 3 points by chance alone, and with other numbers of steps the order may change. What can be seen is that a small part of the
+# parameters is enough, and that *where* they stand counts: the prompt has more of them than the head alone, and less success.
 # `python -m minillm task efficient-tuning` repeats it with a larger model and measures memory and time as well.
 #
 # ## Merged and unmerged are the same function

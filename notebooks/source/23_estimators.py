@@ -143,8 +143,8 @@ assert finding.input == "log_variance"
 # ## Which is noisier?
 #
 # Both are **unbiased（无偏的）**: right on average. What differs is the variance. For $f(z) = z^2$ it can be worked out from
-# $\operatorname{E}[\varepsilon^2] = 1$, $\operatorname{E}[\varepsilon^4] = 3$, $\operatorname{E}[\varepsilon^6] = 15$. For $\mu$ one draw estimates $2 z$ by (3), and $z^2 \varepsilon / \sigma$ by (1) without a
-# baseline:
+# $\operatorname{E}[\varepsilon^2] = 1$, $\operatorname{E}[\varepsilon^4] = 3$, $\operatorname{E}[\varepsilon^6] = 15$. For $\mu$ one
+# draw estimates $2 z$ by (3), and $z^2 \varepsilon / \sigma$ by (1) without a baseline:
 #
 # $$\operatorname{Var}[2 z] = 4 \sigma^2, \qquad
 #   \operatorname{Var}\Big[ z^2 \frac{\varepsilon}{\sigma} \Big] = \frac{\mu^4}{\sigma^2} + 14 \mu^2 + 15 \sigma^2 \tag{4}$$
@@ -218,8 +218,8 @@ assert check_gradients(gaussian_kl_forward, gaussian_kl_backward, mu, log_varian
 assert abs(by_draws - gaussian_kl_forward(mu[0], log_variance[0])[0]) < 0.05
 
 # %% [markdown]
-# A sentence has $T$ words and an end. The loss is the negative bound, with a weight $\beta$ on its second term ($\beta = 1$ is the bound
-# itself):
+# A sentence has $T$ words and an end. The loss is the negative bound, with a weight $\beta$ on its second term ($\beta = 1$ is the
+# bound itself):
 #
 # <a id="formula-sentence-vae"></a>
 # $$\text{loss} = - \sum_{t=1}^{T+1} \log p(w_t \mid w_{<t}, z) + \beta \operatorname{KL} \tag{7}$$

@@ -81,7 +81,8 @@ assert np.frombuffer(data[8 + n :][start:end], "<f4").tolist() == [1.0, -2.0]
 
 # %% [markdown]
 # `F32` are float32 numbers, 4 bytes each; NumPy calls them `<f4`, the lowest byte first. Many models are kept in `BF16`: the *upper
-# half* of a float32, its sign, its 8 bits of exponent and the first 7 of its fraction. NumPy has no such type. Two bytes of zeros behind it make a float32 of it:
+# half* of a float32, its sign, its 8 bits of exponent and the first 7 of its fraction. NumPy has no such type. Two bytes of zeros
+# behind it make a float32 of it:
 
 # %%
 exact = np.array([3.14159265, -0.1, 1e30], dtype="<f4")

@@ -2,7 +2,9 @@
 # # A · The same code on CUDA
 #
 # **You need:** [chapter 2](02_gradients.ipynb) (an operation is a pair of functions), [chapter 7](07_optimizers.ipynb) (the training step). No GPU.
+#
 # **Time:** 25 minutes of reading, 35 for the exercises.
+#
 # **You will be able to** write operations that run on the processor and on a GPU, say what makes a GPU wait, and estimate whether a model fits and how long a step takes.
 
 # %% [markdown]
