@@ -17,6 +17,7 @@ A line that ends in "# fast: VALUE" takes that value when the tests run the chap
 
 import ast
 import re
+import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -191,11 +192,20 @@ def library_source(spec: str) -> str:
     origins = {imports[name] for name in used if name in imports}
     origins |= {(f"from {module} import ", name) for name in used & set(defined) - set(wanted)}
     heads = sorted({start for start, _ in origins})
-    head = [h + ", ".join(sorted(name for start, name in origins if start == h)) for h in heads]
+    head = [_import_line(h, sorted(name for start, name in origins if start == h)) for h in heads]
     lines = text.splitlines()
     bodies = ["\n".join(lines[_start(node) - 1 : node.end_lineno]) for node in nodes]
     comment = f"# {path.relative_to(ROOT).as_posix()}: change it, and see below what breaks"
     return "\n".join([comment, *head, "", "\n\n\n".join(bodies)])
+
+
+def _import_line(start: str, names: list[str]) -> str:
+    """One line, or several within parentheses where it would be wide."""
+    line = start + ", ".join(names)
+    if len(line) <= 88:
+        return line
+    inside = textwrap.fill(", ".join(names) + ",", 84)
+    return f"{start}(\n{textwrap.indent(inside, '    ')}\n)"
 
 
 def _start(node: Any) -> int:

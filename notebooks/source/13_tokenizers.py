@@ -3,7 +3,9 @@
 #
 # **You need:** [chapter 4](04_language_models.ipynb) (nats, bits per byte), [chapter 6](06_embedding.ipynb) (an embedding turns
 # ids into vectors); Python strings.
+#
 # **Time:** 25 minutes of reading, 40 for the exercises.
+#
 # **You will be able to** train byte-pair encoding by hand, tell it from WordPiece, say why a text is unknown to one and not to
 # the other, and compare models that cut the same text differently.
 

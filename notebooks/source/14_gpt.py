@@ -3,7 +3,9 @@
 #
 # **You need:** [chapter 4](04_language_models.ipynb) (what a language model is), [chapter 5](05_softmax_cross_entropy.ipynb)
 # (cross-entropy), [chapter 12](12_block.ipynb) (the Transformer block).
+#
 # **Time:** 25 minutes of reading, 40 for the exercises.
+#
 # **You will be able to** read a complete GPT, say what its first and its last loss should be, show
 # that it has learned as much as can be learned, and find the two mistakes that make a loss look too good.
 

@@ -2,7 +2,9 @@
 # # 15 · Decoding: sampling, beam search, the KV cache
 #
 # **You need:** [chapter 5](05_softmax_cross_entropy.ipynb) (softmax), [chapter 14](14_gpt.ipynb) (GPT).
+#
 # **Time:** 25 minutes of reading, 40 for the exercises.
+#
 # **You will be able to** say what temperature, top-k, top-p and the penalties do to a distribution, run a beam search by hand,
 # explain why the most probable text can be a bad one, and count what a KV cache saves.
 

@@ -3,7 +3,9 @@
 #
 # **You need:** [chapter 12](12_block.ipynb) (the Transformer block), [chapter 13](13_tokenizers.ipynb) (special tokens),
 # [chapter 14](14_gpt.ipynb) (GPT, to compare with).
+#
 # **Time:** 20 minutes of reading, 35 for the exercises.
+#
 # **You will be able to** hide words as BERT does and say why it is done in such a strange way, write a loss that counts some positions
 # only, tell the two losses of its pre-training apart, and say what a model gains and loses by reading both sides.
 

@@ -3,7 +3,9 @@
 #
 # **You need:** [chapter 11](11_attention.ipynb) (attention), [chapter 12](12_block.ipynb) (the block), [chapter 14](14_gpt.ipynb) (teacher
 # forcing), [chapter 15](15_decoding.ipynb) (greedy and beam search).
+#
 # **Time:** 25 minutes of reading, 40 for the exercises.
+#
 # **You will be able to** connect an encoder to a decoder by cross-attention, put the right mask in each of three places, train a translator from
 # English to Chinese in seconds, and measure it.
 

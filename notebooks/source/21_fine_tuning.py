@@ -2,7 +2,9 @@
 # # 21 · Fine-tuning and overfitting
 #
 # **You need:** [chapter 17](17_bert.ipynb) (BERT and hidden words), [chapter 7](07_optimizers.ipynb) (AdamW).
+#
 # **Time:** 25 minutes of reading, 35 for the exercises.
+#
 # **You will be able to** pre-train a small model and fine-tune it on few labels, see overfitting in a curve and choose a
 # remedy, measure what a model forgets, and say how much an accuracy on ten examples is worth.
 

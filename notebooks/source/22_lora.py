@@ -3,7 +3,9 @@
 #
 # **You need:** [chapter 2](02_gradients.ipynb) (gradients and how to check them) and
 # [chapter 21](21_fine_tuning.ipynb) (what fine-tuning is).
+#
 # **Time:** 25 minutes of reading, 35 for the exercises.
+#
 # **You will be able to** write a change of a weight as a product of two thin matrices, derive its backward pass, explain
 # why it learns although one of them starts at zero, and say what LoRA, BitFit, prompts and adapters cost.
 

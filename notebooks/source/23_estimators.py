@@ -3,7 +3,9 @@
 #
 # **You need:** [chapter 2](02_gradients.ipynb) (gradients and how to check them), [chapter 5](05_softmax_cross_entropy.ipynb)
 # (softmax); mean and variance of a normal variable.
+#
 # **Time:** 25 minutes of reading, 40 for the exercises.
+#
 # **You will be able to** differentiate through a random draw in two ways and say which is noisier, derive the KL term of a
 # variational autoencoder, draw a class so that gradients pass, and split a weight into length and direction.
 

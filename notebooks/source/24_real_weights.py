@@ -2,7 +2,9 @@
 # # 24 · Real weights: MiniLM, SmolLM2, few-shot
 #
 # **You need:** [chapter 14](14_gpt.ipynb) (GPT), [chapter 17](17_bert.ipynb) (BERT), [chapter 13](13_tokenizers.ipynb) (tokenizers).
+#
 # **Time:** 20 minutes of reading, 35 for the exercises.
+#
 # **You will be able to** read a file of weights byte by byte, compare sentences by their vectors, ask a language model for its
 # next word, and measure what examples in a prompt are worth.
 
@@ -19,8 +21,8 @@
 # | reads and gives | a sentence, a vector of 384 numbers | a text, probabilities of the next token |
 # | file | safetensors, float32 | GGUF, 5 bits for most weights |
 #
-# The weights do not come with this book. `python -m minillm weights` fetches them once. Without them one line
-# says so, and the cells that need them print nothing; the outputs on this page were made with them.
+# The weights do not come with this book. `python -m minillm weights` fetches them once. Without them a line
+# for each says so, and the cells that need them print nothing; the outputs on this page were made with them.
 
 # %% tags=["setup"]
 import importlib.util

@@ -2,7 +2,9 @@
 # # B · All tasks at a glance
 #
 # **You need:** [chapter 4](04_language_models.ipynb) (perplexity), [chapter 5](05_softmax_cross_entropy.ipynb) (logits).
+#
 # **Time:** 20 minutes of reading, 45 for the exercises.
+#
 # **You will be able to** choose a measure for a task and work it out by hand, say what chance would reach, and find the chapter
 # that explains the model.
 
