@@ -40,7 +40,7 @@ bench: $(VENV)/full
 	$(PY) tests/benchmarks/run.py $(ARGS)
 
 notebooks: $(VENV)/full
-	$(PY) notebooks/build.py $(ARGS)
+	$(PY) notebooks/tools/build.py $(ARGS)
 
 lab: $(VENV)/full
 	$(PY) -m jupyter lab notebooks $(ARGS)

@@ -25,7 +25,8 @@ from typing import Any
 import jupytext
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-HERE = Path(__file__).resolve().parent
+TOOLS = Path(__file__).resolve().parent
+HERE = TOOLS.parent  # the folder of the notebooks
 ROOT = HERE.parent
 SOURCES = HERE / "source"
 FAST = re.compile(r"^(?P<start>\s*\w+ = ).*?  # fast: (?P<value>.+)$", re.MULTILINE)
@@ -36,10 +37,10 @@ SOLUTION = re.compile(
 )
 STUB = 'raise NotImplementedError("your code here: write it instead of this line")'
 METADATA = {
-    "kernelspec": {"display_name": "Python 3 (minillm)", "language": "python", "name": "python3"},
+    "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python", "file_extension": ".py"},
 }
-FIRST_CELL = (HERE / "first_cell.py").read_text(encoding="utf-8").strip()
+FIRST_CELL = (TOOLS / "first_cell.py").read_text(encoding="utf-8").strip()
 
 
 @dataclass

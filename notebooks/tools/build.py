@@ -1,9 +1,9 @@
 """Build the notebooks of the book from the scripts in `source/`, and execute them.
 
-    python notebooks/build.py                   what has changed
-    python notebooks/build.py --all             everything, from scratch
-    python notebooks/build.py 05 11             two chapters
-    python notebooks/build.py --keep-going 05   write the chapter even if a cell fails, to look at it
+    python notebooks/tools/build.py                   what has changed
+    python notebooks/tools/build.py --all             everything, from scratch
+    python notebooks/tools/build.py 05 11             two chapters
+    python notebooks/tools/build.py --keep-going 05   write it even if a cell fails, to look at it
 
 Each script becomes `NN_topic.ipynb`, with its outputs, and `solutions/NN_topic.ipynb`, the exercises
 with their answers.  Cells tagged "check" run too, and are left out of the page: a sentence that is
@@ -29,6 +29,7 @@ from chapters import (
     HERE,
     METADATA,
     ROOT,
+    TOOLS,
     Chapter,
     chapter_notebook,
     chapter_paths,
@@ -43,7 +44,7 @@ CHAPTER_LIMIT = 90
 IMAGE_LIMIT = 300_000  # bytes
 IMAGES = ROOT / "docs" / "images"
 PROGRESS_BAR = re.compile(r"\d+%\|.*\||\d+it \[|\d+/\d+ \[")
-PREAMBLE = (HERE / "preamble.py").read_text(encoding="utf-8")
+PREAMBLE = (TOOLS / "preamble.py").read_text(encoding="utf-8")
 
 
 def execute(notebook: Any, *, timeout: int = 300) -> list[float]:
