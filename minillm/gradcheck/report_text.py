@@ -148,7 +148,7 @@ def wrap_chinese(text: str, first: str, rest: str) -> list[str]:
     """The same where characters take two columns: a line ends at a space or beside such a character.
 
     >>> wrap_chinese("x 的梯度是应有值的 2 倍。" * 4, "", "  ")[1]
-    '  梯度是应有值的 2 倍。'
+    '  有值的 2 倍。'
     """
     lines, line = [], first
     for piece in pieces(text):

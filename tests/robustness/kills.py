@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.training.test_checkpoint import TRAINING, assert_same_results, run_training
 
-LONGEST = 4.0  # seconds until a kill: such a training takes about two, starting included
+PAUSE = 0.05  # seconds after each step, so that a kill meets the training and not its start
 
 
 def train_with_kills(root: Path, count: int, seed: int) -> int:
@@ -23,15 +23,17 @@ def train_with_kills(root: Path, count: int, seed: int) -> int:
     chance = random.Random(seed)
     script = root / "training.py"
     script.write_text(TRAINING, encoding="utf-8")
-    run_training(script, root / "whole", root / "whole.npz").communicate()
+    started = time.perf_counter()
+    run_training(script, root / "whole", root / "whole.npz", pause=PAUSE).communicate()
+    longest = time.perf_counter() - started
     ends = kills = 0
     while kills < count or not ends:
         mode = "resume" if (root / f"cut{ends}").exists() else "fresh"
         process = run_training(
-            script, root / f"cut{ends}", root / f"cut{ends}.npz", mode, pause=0.1
+            script, root / f"cut{ends}", root / f"cut{ends}.npz", mode, pause=PAUSE
         )
         if kills < count:
-            time.sleep(chance.uniform(0.3, LONGEST))
+            time.sleep(chance.uniform(0.3, 1.0) * longest)
             process.kill()
         process.communicate()
         if process.returncode == -signal.SIGKILL:
