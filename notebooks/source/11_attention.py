@@ -675,9 +675,9 @@ def causal_mask(T, S):
 # %% self_check="causal"
 assert causal_mask(3, 3).dtype == bool, "a mask holds booleans"
 square = np.array([[True, False, False], [True, True, False], [True, True, True]])
-assert np.array_equal(causal_mask(3, 3), square), f"query t sees keys 0 … t, not\n{causal_mask(3, 3)}"
+assert np.array_equal(causal_mask(3, 3), square), f"query t should see keys 0 … t; yours:\n{causal_mask(3, 3)}"
 long = np.array([[True, True, True, True, False], [True, True, True, True, True]])
-assert np.array_equal(causal_mask(2, 5), long), f"of five words the last two: not\n{causal_mask(2, 5)}"
+assert np.array_equal(causal_mask(2, 5), long), f"the last 2 of 5 words should see 4 and 5; yours:\n{causal_mask(2, 5)}"
 assert causal_mask(1, 4).all(), "a single new word sees everything that came before, and itself"
 q1, k1, v1 = rng.standard_normal((3, 1, 1, 5, 7))
 whole = ops.scaled_dot_product_attention_forward(q1, k1, v1, visible=causal_mask(5, 5))[0]
