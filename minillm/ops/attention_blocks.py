@@ -53,6 +53,9 @@ def attention_in_blocks_forward(q_scaled, k, v, scale, visible, is_causal):
     """What attention.py computes, for arguments that it has checked and queries that it has scaled.
 
     Shapes   q_scaled (B, H, T, D); k (B, G, S, D); v (B, G, S, E) -> out (B, H, T, E)
+    Dtype    floating and equal, kept; visible boolean
+    Saves    a Saved: the arguments, out (B, H, T, E) and one number for each row
+    Raises   nothing of its own: attention.py has checked the arguments
     """
     xp = array_module(q_scaled)
     (B, H, T, D), G, E = q_scaled.shape, k.shape[1], v.shape[-1]
@@ -81,7 +84,10 @@ def attention_in_blocks_forward(q_scaled, k, v, scale, visible, is_causal):
 
 
 def attention_in_blocks_backward(grad_out, saved):
-    """Gradients w.r.t. (q, k, v)."""
+    """Gradients w.r.t. (q, k, v), by (3), (4) and (1) to (3) of attention.py.
+
+    Shapes   grad_out (B, H, T, E) -> (B, H, T, D), (B, G, S, D), (B, G, S, E)
+    """
     q, k, v, out, lse, scale, _, _ = saved
     xp = array_module(q)
     grad_out = grad_out.reshape(out.shape)
