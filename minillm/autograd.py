@@ -14,6 +14,7 @@ Forward runs operation after operation; each leaves a Node of the graph behind (
 
 import contextlib
 import functools
+import threading
 
 from . import debugging, ops
 from .backend import Device, array_module, from_python, is_array, to_device, to_numpy
@@ -21,7 +22,12 @@ from .graph import Node, backpropagate, leaf_node
 from .operation import Operation
 from .ops.checks import is_floating
 
-_recording = True
+
+class _Mode(threading.local):  # each thread records, or not, for itself
+    recording = True
+
+
+_mode = _Mode()
 
 
 @contextlib.contextmanager
@@ -34,12 +40,11 @@ def no_grad():
     >>> y.requires_grad
     False
     """
-    global _recording
-    previous, _recording = _recording, False
+    previous, _mode.recording = _mode.recording, False
     try:
         yield
     finally:
-        _recording = previous
+        _mode.recording = previous
 
 
 @functools.cache
@@ -61,8 +66,9 @@ def differentiable(forward, backward, *, outputs=1):
     def operation(*inputs, **options):
         if options or len(inputs) != plain:
             inputs, options = op.bind(inputs, options)
+        recording, watching = _mode.recording, debugging.debugging
+        watched = recording or watching or op.no_gradient
         edges, values = [], []
-        watched = _recording or debugging.debugging or op.no_gradient
         for x in inputs:
             is_tensor = isinstance(x, Tensor)
             edges.append(x._made_by or x._edge() if is_tensor and watched else None)
@@ -71,11 +77,11 @@ def differentiable(forward, backward, *, outputs=1):
             op.refuse_gradients(edges)
         out, saved = forward(*values, **options)
         tensors = (Tensor(out),) if outputs == 1 else tuple(map(Tensor, out))
-        recording = _recording and any(edges)
-        if recording or debugging.debugging:
-            looks = tuple([(t.data.shape, t.data.dtype) for t in tensors])
-            node = Node(op, op.kept(saved, edges), edges, looks)
-            if debugging.debugging:
+        recording = recording and any(edges)
+        if recording or watching:
+            looks = [(t.data.shape, t.data.dtype) for t in tensors]
+            node = Node(op, op.kept(saved, edges) if op.reads else saved, edges, looks)
+            if watching:
                 debugging.watch_forward(node, values, tuple(t.data for t in tensors), options)
             for i, tensor in enumerate(tensors if recording else ()):
                 tensor._made_by, tensor.requires_grad = (node, i), True

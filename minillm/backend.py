@@ -16,8 +16,10 @@ device: NumPy and CuPy give different streams for the same seed, and a seed shou
 model everywhere.
 """
 
+import contextlib
 import importlib
 import os
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -246,6 +248,13 @@ def scatter_add(target: Any, index: Any, values: Any) -> None:
 _generator = np.random.default_rng(0)
 
 
+class _OfThisThread(threading.local):
+    generator: np.random.Generator | None = None
+
+
+_thread = _OfThisThread()
+
+
 def manual_seed(seed: int) -> np.random.Generator:
     """Seed the library's own generator, used wherever an `rng` argument is left out.
 
@@ -265,13 +274,29 @@ def default_generator(rng: np.random.Generator | None = None) -> np.random.Gener
     Raises   TypeError if rng is an int or a legacy RandomState
     """
     if rng is None:
-        return _generator
+        return _thread.generator or _generator
     if not isinstance(rng, np.random.Generator):
         raise TypeError(
             f"rng must be a numpy.random.Generator, got {type(rng).__name__}: "
             "write rng=numpy.random.default_rng(seed)"
         )
     return rng
+
+
+@contextlib.contextmanager
+def generator_of_this_thread(rng: np.random.Generator) -> Iterator[None]:
+    """Within this block, and in this thread alone, `rng` is what default_generator() gives.
+
+    >>> with generator_of_this_thread(np.random.default_rng(0)):
+    ...     first = default_generator().random()
+    >>> first == np.random.default_rng(0).random()
+    True
+    """
+    previous, _thread.generator = _thread.generator, rng
+    try:
+        yield
+    finally:
+        _thread.generator = previous
 
 
 # ---------------------------------------------------------------------------- Python values

@@ -24,7 +24,9 @@ from ..optim import clip_grad_norm_
 from .allocator import keep_freed_memory
 from .checkpoint import INDEX, load_checkpoint, save_checkpoint
 from .early_stopping import EarlyStopping
+from .gradients import BatchGradient, choose_workers
 from .history import History
+from .objective import count_targets, count_tokens, forward_batch, logits_of, target_of
 
 
 class NonFiniteLossError(FloatingPointError):
@@ -51,6 +53,8 @@ def fit(
     resume: bool = False,
     early_stopping: EarlyStopping | None = None,
     on_step: Callable[[int, History], Any] | None = None,
+    workers: int | None = None,
+    ranks: Any = None,
     progress: bool = True,
     extra: dict[str, Any] | None = None,
 ) -> History:
@@ -75,6 +79,10 @@ def fit(
     early_stopping      an EarlyStopping: ends the training when the validation data says so, and
                         gives the model its best weights (but not after Ctrl-C)
     on_step             called as on_step(step, history) after each step
+    workers             threads that share the rows of each batch, see gradients.py.  By default one for
+                        each core where that is known to pay and to give the same mean loss, else 1;
+                        the same number gives the same bits, and a checkpoint remembers it
+    ranks               minillm.cluster.Ranks(): the processes that share the rows of each batch
     progress            show a bar with the loss, tokens per second and learning rate
     extra               values of your own to keep in the checkpoint, as JSON can hold them
 
@@ -99,26 +107,27 @@ def fit(
     )
     _check_options(clip, resume, checkpoint, extra, early_stopping, validation)
     keep_freed_memory()
-    saver = _Saver(checkpoint, model, optimizer, schedule, extra, batches, early_stopping)
+    saver = _Saver(checkpoint, model, optimizer, schedule, extra, batches, early_stopping, ranks)
     history = History()
     first = saver.resume(history) if resume else 0
     if early_stopping is not None and early_stopping.begin(history, saver.folder):
         total = first  # it had stopped before
-    stream = batches.starting_at(first * accumulate)
-    bar = tqdm(total=total, initial=first, disable=not progress, unit="step", dynamic_ncols=True)
+    stream = batches.starting_at(first * accumulate, count=(total - first) * accumulate)
+    gradient, stream = _share_out(model, optimizer, loss, stream, workers, ranks, saver)
+    bar = _progress_bar(first, total, progress and saver.writes)
     model.train()
-    with saver, bar, _CtrlC() as ctrl_c:
+    with saver, bar, gradient, _CtrlC(ranks) as ctrl_c:
         for step in range(first + 1, total + 1):
             started = time.perf_counter()
             optimizer.zero_grad()
+            model.zero_grad()
             window = list(itertools.islice(stream, accumulate))
-            value = 0.0
-            seen: dict[str, float] = {}
+            value, seen = 0.0, dict[str, float]()
             for batch in window:
-                output, mean = _forward(model, batch, loss)
-                (mean * (1 / accumulate)).backward()
-                value += host_number(mean.data) / accumulate
-                seen = _add_metrics(seen, metrics, output, batch, accumulate)
+                mean, outputs = gradient.add(batch, 1 / accumulate)
+                value += mean / accumulate
+                seen = _add_metrics(seen, metrics, outputs, 1 / accumulate, ranks)
+            gradient.finish()
             norm = clip_grad_norm_(model.parameters(), clip or math.inf)
             if not (math.isfinite(value) and math.isfinite(norm)):
                 raise NonFiniteLossError(_explain(model, window, loss, step, value, saver))
@@ -126,25 +135,27 @@ def fit(
             if schedule is not None:
                 schedule.step()
             history.record(value, seen)
-            rate = sum(map(_count_tokens, window)) / (time.perf_counter() - started)
+            rate = sum(map(count_tokens, window)) / (time.perf_counter() - started)
             bar.set_postfix_str(_status(value, rate, optimizer.lr), refresh=False)
             bar.update()
             if step % period == 0 or step == total:
                 history.close_period(step, optimizer.lr)
                 if validation is not None:
                     result = evaluate(
-                        model, validation, loss=loss, metrics=metrics, batch_size=batch_size
-                    )
+                        model, validation, loss=loss, metrics=metrics, batch_size=batch_size,
+                        ranks=ranks,
+                    )  # fmt: skip
                     history.add(**{f"val_{name}": number for name, number in result.items()})
                 if early_stopping is not None and early_stopping.update(model, history):
                     total = step
             if on_step is not None:
                 on_step(step, history)
-            if step % period == 0 or step == total or ctrl_c.pressed:
+            pressed = ctrl_c.on_any_rank()
+            if step % period == 0 or step == total or pressed:
                 saver.save(step, history, last=step == total)
-            if ctrl_c.pressed:
+            if pressed:
                 history.interrupted = True
-                bar.write(saver.goodbye(step))
+                saver.say_goodbye(step, bar)
             if step == total or history.interrupted:
                 break
     if early_stopping is not None and not history.interrupted:
@@ -160,11 +171,13 @@ def evaluate(
     loss: Callable[[Any, Any], Tensor] | None = None,
     metrics: dict[str, Callable[[np.ndarray, np.ndarray], float]] | None = None,
     batch_size: int = 32,
+    ranks: Any = None,
 ) -> dict[str, float]:
     """The mean loss over all of the data, and each metric: {"loss": ..., "accuracy": ...}.
 
     Every target counts the same, whatever the size of its batch; dropout is off.  Metrics get the
-    logits and targets of the whole data at once.
+    logits and targets of the whole data at once.  The processes of `ranks` share the batches, unless
+    there are metrics: then each goes through all of them.
 
     Raises   ValueError if there is no data
 
@@ -176,17 +189,22 @@ def evaluate(
     1.0986
     """
     batches = DataLoader(data, batch_size, shuffle=False) if _is_arrays(data) else data
+    shared = ranks and not metrics
     total, count = 0.0, 0
     logits, targets = [], []
     with no_grad(), evaluating(model):
-        for batch in batches:
-            output, value = _forward(model, batch, loss)
-            weight = _count_targets(output, batch)
+        for batch in itertools.islice(
+            batches, *((ranks.rank, None, ranks.size) if shared else (None,))
+        ):
+            output, value = forward_batch(model, batch, loss)
+            weight = count_targets(output, batch)
             total += host_number(value.data) * weight
             count += weight
             if metrics:
-                logits.append(_logits(output).numpy())
-                targets.append(np.asarray(_target(batch)))
+                logits.append(logits_of(output).numpy())
+                targets.append(np.asarray(target_of(batch)))
+    if shared:
+        total, count = ranks.sum([total, count]).tolist()
     if not count:
         raise ValueError("evaluate: there is no data: no batch, or every target is ignored")
     result = {"loss": total / count}
@@ -199,78 +217,31 @@ def evaluate(
 # -------------------------------------------------------------------------------- one batch
 
 
-def _forward(model: Any, batch: Any, loss: Callable | None) -> tuple[Any, Tensor]:
-    """(output, loss) of one batch, which is carried to the device of the model first."""
-    xp = array_module(*itertools.islice((p.data for p in model.parameters()), 1))
-    if isinstance(batch, dict):
-        output = model(**{name: _on_device(xp, value) for name, value in batch.items()})
-    elif not isinstance(batch, (tuple, list)) or len(batch) != 2:
-        found = f"{len(batch)} parts" if isinstance(batch, (tuple, list)) else type(batch).__name__
-        raise ValueError(
-            f"fit: a batch must be a tuple (x, y) or a dict, got {found}; whole arrays are passed "
-            "as a tuple, fit(model, optimizer, (x, y))"
-        )
-    elif loss is None:
-        output = model(_on_device(xp, batch[0]), labels=_on_device(xp, batch[1]))
-    else:
-        output = model(_on_device(xp, batch[0]))
-    value = getattr(output, "loss", None)
-    if not isinstance(batch, dict) and loss is not None:
-        value = loss(_logits(output), _on_device(xp, batch[1]))
-    if value is None:
-        raise ValueError("fit: the model gave no .loss: pass loss=, or batches that hold labels")
-    if value.size != 1:
-        raise ValueError(
-            f"fit: the loss must be one number, got shape {value.shape}: take its mean"
-        )
-    return output, value
-
-
-def _on_device(xp: Any, value: Any) -> Any:
-    """A host array on the device, unless it holds integers; Tensors and everything else as they are.
-
-    Integers are ids, labels and lengths.  The operation that reads them checks them, which on the host
-    costs no waiting, and carries them over.
-    """
-    if xp is np or not isinstance(value, np.ndarray) or value.dtype.kind in "iu":
-        return value
-    return xp.asarray(value)
-
-
-def _logits(output: Any) -> Tensor:
-    return getattr(output, "logits", output)
-
-
-def _target(batch: Any) -> Any:
-    return batch["labels"] if isinstance(batch, dict) else batch[1]
-
-
-def _count_targets(output: Any, batch: Any) -> int:
-    """How many targets the mean loss of this batch is a mean over."""
-    counted = getattr(output, "num_targets", None)
-    if counted is not None:  # a model that shifts its labels knows better
-        return counted
-    target = np.asarray(_target(batch))
-    if target.dtype.kind not in "iu":
-        return len(target)
-    return int((target != -100).sum())
-
-
-def _count_tokens(batch: Any) -> int:
-    first = next(iter(batch.values())) if isinstance(batch, dict) else batch[0]
-    return int(np.prod(np.shape(first)[:2]))
-
-
 def _add_metrics(
-    seen: dict[str, float], metrics: dict | None, output: Any, batch: Any, accumulate: int
+    seen: dict[str, float], metrics: dict | None, outputs: list, share: float, ranks: Any
 ) -> dict[str, float]:
-    """Metrics of one training batch, added to those of the same step: their mean."""
+    """Metrics of one training batch, added to those of the same step: their mean.
+
+    Where several processes share a batch, each measures its own rows; the mean over all rows counts.
+    """
     if not metrics:
         return seen
-    pair = _logits(output).numpy(), np.asarray(_target(batch))
+    rows = float(sum(len(target_of(batch)) for batch, _ in outputs))
+    found = np.zeros(len(metrics))
+    if outputs:
+        logits = np.concatenate([logits_of(output).numpy() for _, output in outputs])
+        targets = np.concatenate([np.asarray(target_of(batch)) for batch, _ in outputs])
+        found = np.array([float(metric(logits, targets)) for metric in metrics.values()])
+    if ranks:
+        *sums, rows = ranks.sum([*(found * rows), rows])
+        found = np.array(sums) / max(rows, 1.0)
     return {
-        n: seen.get(n, 0.0) + float(metric(*pair)) / accumulate for n, metric in metrics.items()
+        name: seen.get(name, 0.0) + float(x) * share for name, x in zip(metrics, found, strict=True)
     }
+
+
+def _progress_bar(first: int, total: int, shown: bool) -> tqdm:
+    return tqdm(total=total, initial=first, disable=not shown, unit="step", dynamic_ncols=True)
 
 
 def _status(loss: float, tokens_per_second: float, lr: float) -> str:
@@ -290,11 +261,11 @@ class _Batches:
             train = DataLoader(train, batch_size, shuffle, seed=seed)
         self.train = train
 
-    def starting_at(self, number: int) -> Iterator[Any]:
-        """All batches from this number on."""
+    def starting_at(self, number: int, count: int) -> Iterator[Any]:
+        """So many batches from this number on."""
         if hasattr(self.train, "batch"):
-            return (self.train.batch(i) for i in itertools.count(number))
-        return itertools.islice(_repeat(self.train), number, None)
+            return map(self.train.batch, range(number, number + count))
+        return itertools.islice(_repeat(self.train), number, number + count)
 
 
 def _plan(
@@ -321,6 +292,35 @@ def _plan(
         math.ceil(epochs * length / accumulate),
         (evaluate_every or math.ceil(length / accumulate)),
     )
+
+
+def _share_out(
+    model: Any, optimizer: Any, loss: Any, stream: Iterator[Any], workers: int | None, ranks: Any,
+    saver: "_Saver",
+) -> tuple[BatchGradient, Iterator[Any]]:  # fmt: skip
+    """(what computes the gradients, the same stream), once the number of workers is settled."""
+    if workers is not None and (isinstance(workers, bool) or workers < 1):
+        raise ValueError(
+            f"fit: workers must be at least 1, got {workers!r}; None to let fit choose"
+        )
+    if ranks:
+        ranks.share(
+            model
+        )  # every process starts from the first one's parameters and random numbers
+    chosen = workers or saver.workers
+    if chosen is None:
+        head = list(itertools.islice(stream, 1))
+        stream = itertools.chain(head, stream)
+        chosen = choose_workers(model, loss, head[0]) if head and not ranks else 1
+    if chosen * (ranks.size if ranks else 1) > 1:
+        own = {id(p) for p in model.parameters()}
+        if any(id(p) not in own for group in optimizer.groups for _, p in group["params"]):
+            raise ValueError(
+                "fit: the optimizer holds parameters that are not the model's, whose gradients several "
+                "workers would mix up: make them part of the model, or use workers=1"
+            )
+    saver.workers = chosen
+    return BatchGradient(model, loss, chosen, ranks), stream
 
 
 def _check_options(
@@ -373,14 +373,16 @@ class _Saver:
 
     def __init__(
         self, folder: Any, model: Any, optimizer: Any, schedule: Any, extra: dict | None,
-        batches: _Batches, early_stopping: EarlyStopping | None,
+        batches: _Batches, early_stopping: EarlyStopping | None, ranks: Any,
     ) -> None:  # fmt: skip
+        self.ranks, self.writes = ranks, not ranks or ranks.first  # one process writes for all
         self.folder = None if folder is None else Path(folder)
-        self.lock = None if folder is None else FolderLock(folder)
+        self.lock = FolderLock(folder) if folder is not None and self.writes else None
         self.model, self.optimizer, self.schedule = model, optimizer, schedule
         self.extra, self.batches = extra or {}, batches
         self.early_stopping = early_stopping
         self.saved_at: int | None = None  # the step that the folder holds
+        self.workers: int | None = None  # the number that this training began with
 
     def __enter__(self) -> "_Saver":
         return self
@@ -399,7 +401,7 @@ class _Saver:
         )
         if self.batches.owned:
             self.batches.train.seed = state["extra"].get("order_seed", self.batches.train.seed)
-        self.saved_at = state["step"]
+        self.saved_at, self.workers = state["step"], state["extra"].get("workers")
         return state["step"]
 
     def save(self, step: int, history: History, last: bool) -> None:
@@ -412,20 +414,28 @@ class _Saver:
             )
         if self.folder is None:
             return
-        order = {"order_seed": self.batches.train.seed} if self.batches.owned else {}
+        if self.writes:
+            self._write(self.folder, step, history, last)
+        if self.ranks:
+            self.ranks.barrier()  # nobody goes on, or ends, before it is written
+
+    def _write(self, folder: Path, step: int, history: History, last: bool) -> None:
+        extra = {**self.extra, "workers": self.workers}
+        if self.batches.owned:
+            extra["order_seed"] = self.batches.train.seed
         try:
             if self.early_stopping is not None:
-                self.early_stopping.save_best(self.folder)
+                self.early_stopping.save_best(folder)
             save_checkpoint(
-                self.folder, self.model, self.optimizer, step=step, schedule=self.schedule,
-                history=history, extra={**self.extra, **order},
+                folder, self.model, self.optimizer, step=step, schedule=self.schedule,
+                history=history, extra=extra,
             )  # fmt: skip
             if self.early_stopping is not None:
-                self.early_stopping.remove_older(self.folder)
+                self.early_stopping.remove_older(folder)
         except OSError as error:
             if last:
                 raise
-            warnings.warn(f"step {step}: {error}; the training goes on", stacklevel=3)
+            warnings.warn(f"step {step}: {error}; the training goes on", stacklevel=4)
         else:
             self.saved_at = step
 
@@ -435,13 +445,17 @@ class _Saver:
             return "no checkpoint was saved yet"
         return f"the checkpoint of step {self.saved_at} is kept in {self.folder}"
 
-    def goodbye(self, step: int) -> str:
-        """What to tell somebody who pressed Ctrl-C."""
+    def say_goodbye(self, step: int, bar: tqdm) -> None:
+        """Tell somebody who pressed Ctrl-C what there is to go on with."""
         if self.folder is None:
-            return f"Stopped after step {step}. The model in memory keeps what it has learned."
-        if self.saved_at != step:
-            return f"Stopped after step {step}; {self.kept()}."
-        return f"Stopped after step {step}, saved in {self.folder}. To go on, run the same with resume."
+            text = f"Stopped after step {step}. The model in memory keeps what it has learned."
+        elif self.saved_at != step:
+            text = f"Stopped after step {step}; {self.kept()}."
+        else:
+            text = f"Stopped after step {step}, saved in {self.folder}."
+            text += " To go on, run the same with resume."
+        if self.writes:
+            bar.write(text)
 
 
 def _explain(
@@ -454,7 +468,7 @@ def _explain(
         with debug():
             for batch in window:
                 model.zero_grad()
-                _forward(model, batch, loss)[1].backward()
+                forward_batch(model, batch, loss)[1].backward()
     except FloatingPointError as error:
         culprit = str(error)
     bad = _not_finite(model)
@@ -479,8 +493,8 @@ def _not_finite(model: Any) -> list[str]:
 class _CtrlC:
     """Within this block Ctrl-C only sets `pressed`; the second one interrupts as usual."""
 
-    def __init__(self) -> None:
-        self.pressed = False
+    def __init__(self, ranks: Any) -> None:
+        self.pressed, self.ranks = False, ranks
 
     def __enter__(self) -> "_CtrlC":
         self.active = threading.current_thread() is threading.main_thread()
@@ -492,6 +506,10 @@ class _CtrlC:
         if self.pressed:
             raise KeyboardInterrupt
         self.pressed = True
+
+    def on_any_rank(self) -> bool:
+        """True for all processes as soon as one has been told: they end after the same step."""
+        return bool(self.ranks.sum([self.pressed])[0]) if self.ranks else self.pressed
 
     def __exit__(self, *error: Any) -> None:
         if self.active:

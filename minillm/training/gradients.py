@@ -1,0 +1,243 @@
+"""The gradient of the mean loss of a batch: by one thread, by several, on one machine or on many.
+
+The loss of a batch is a mean over its n targets, so it is the weighted mean of the losses of its parts,
+and its gradient the weighted mean of their gradients:
+
+    loss = 1/n sum_i loss_i = sum_k (n_k / n) loss_k        for parts k with n_k targets each     (1)
+    d loss/d w              = sum_k (n_k / n) d loss_k/d w                                        (2)
+
+Each part goes forward and backward on its own.  A thread needs a model of its own to collect its own
+gradients: a replica, whose parameters are other objects with the same arrays.  The gradients are
+added up in the order of the parts, so the same number of parts gives the same bits.
+
+Why threads.  A matrix product uses all cores by itself, but everything between the products (GELU,
+softmax, norms, copies) is one NumPy call on one core.  With the batch split, all of it runs on all
+cores, with one BLAS thread for each worker, because more would compete for the same cores.  Python
+itself runs one thread at a time: where arrays are small the threads wait for each other, and one thread
+is faster.  `choose_workers` draws that line.
+
+Dropout.  Each part draws its masks from a generator of its own, seeded by one number that is drawn for
+the batch, and by the number of the part: no order of threads can change them.
+"""
+
+import contextlib
+import copy
+import functools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import threadpoolctl
+
+from .. import debugging
+from ..autograd import no_grad
+from ..backend import default_generator, generator_of_this_thread, host_number
+from ..nn import evaluating
+from .objective import count_targets, count_tokens, forward_batch, split_batch
+
+PAYS = 2**29  # parameters x positions of a batch, from which on two threads beat one
+MOST = 8  # workers that are chosen by themselves: each of them holds a gradient of the whole model
+
+
+class BatchGradient:
+    """Adds the gradient of a batch's mean loss to `.grad`.
+
+    model     whose parameters collect the gradient
+    loss      as `fit` takes it
+    workers   threads that share the rows of each batch
+    ranks     the processes that share them (minillm.cluster.Ranks); each has `workers` threads
+
+    Use it in a `with` block, which ends its threads.
+    """
+
+    def __init__(self, model: Any, loss: Callable | None, workers: int = 1, ranks: Any = None):
+        self.model, self.loss, self.workers, self.ranks = model, loss, workers, ranks
+        self.parts = workers * (ranks.size if ranks else 1)
+        self.first = workers * (ranks.rank if ranks else 0)  # number of this process's first part
+        self.replicas = [model]
+        self.pool = None
+        if workers > 1:
+            _refuse_generators(model)
+            self.replicas = [replica(model) for _ in range(workers)]
+            self.pool = ThreadPoolExecutor(workers, thread_name_prefix="minillm")
+
+    def __enter__(self) -> "BatchGradient":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self.pool is not None:
+            self.pool.shutdown()
+
+    def add(self, batch: Any, share: float) -> tuple[float, list[tuple[Any, Any]]]:
+        """Add share * (2) to `.grad`; (the mean loss, [(part, its output)] of this process)."""
+        if self.parts == 1:
+            output, mean = forward_batch(self.model, batch, self.loss)
+            (mean * share).backward()
+            return host_number(mean.data), [(batch, output)]
+        seed = int(default_generator().integers(2**62))
+        mine = split_batch(batch, self.parts)[self.first : self.first + self.workers]
+        done = self._each(self._forward, mine, [seed] * self.workers)
+        loss, targets = self._over_ranks(
+            np.sum([(n * value, n) for _, _, value, n in done], axis=0)
+        )
+        total = max(
+            float(targets), 1.0
+        )  # without any target every loss is 0, and so is the gradient
+        self._each(
+            _backward, [mean for _, mean, _, _ in done], [share * d[3] / total for d in done]
+        )
+        pairs = zip(mine, done, strict=True)
+        return float(loss / total), [(part, d[0]) for part, d in pairs if part is not None]
+
+    def finish(self) -> None:
+        """Bring the gradients of all parts together, once per step."""
+        if self.workers > 1:
+            self._collect()
+        if self.ranks:
+            self.ranks.sum_gradients(list(self.model.parameters()))
+
+    def _over_ranks(self, numbers: np.ndarray) -> np.ndarray:
+        return self.ranks.sum(numbers) if self.ranks else numbers
+
+    def _each(self, function: Callable, *arguments: list) -> list:
+        """function(number, *arguments) for each part of this process, in a thread of its own."""
+        if self.pool is None or debugging.debugging:  # debug() follows one thread
+            return list(map(function, range(self.workers), *arguments))
+        with one_blas_thread():
+            calls = zip(range(self.workers), *arguments, strict=True)
+            jobs = [self.pool.submit(function, *call) for call in calls]
+            return [job.result() for job in jobs]
+
+    def _forward(self, number: int, part: Any, seed: int) -> tuple[Any, Any, float, int]:
+        """(output, mean loss, its value, number of targets) of one part."""
+        model = self.replicas[number]
+        if model is not self.model:
+            share_arrays(self.model, model)
+        if part is None:
+            return None, None, 0.0, 0
+        with generator_of_this_thread(np.random.default_rng([seed, self.first + number])):
+            output, mean = forward_batch(model, part, self.loss)
+        return output, mean, host_number(mean.data), count_targets(output, part)
+
+    def _collect(self) -> None:
+        """Sum (2) over the replicas, in their order, into the model."""
+        if any(p.grad is not None for p in self.model.parameters()):
+            raise ValueError(
+                "fit: the loss reads parameters of the model itself, past the arguments it is given, "
+                "so several workers cannot compute it: use workers=1"
+            )
+        params = list(self.model.parameters())
+        copies = list(zip(*(r.parameters() for r in self.replicas), strict=True))
+
+        def add_up(number: int) -> None:
+            for p, group in list(zip(params, copies, strict=True))[number :: self.workers]:
+                grads = [q.grad for q in group if q.grad is not None]
+                for other in grads[1:]:
+                    grads[0] += other
+                p.grad = grads[0] if grads else None
+                for q in group:
+                    q.grad = None
+
+        self._each(add_up)
+
+
+def _backward(number: int, mean: Any, factor: float) -> None:
+    if mean is not None:
+        (mean * factor).backward()
+
+
+def replica(model: Any) -> Any:
+    """The same model with parameters of its own, which hold the same arrays (not copies)."""
+    memo: dict[int, Any] = {id(p): type(p)(p.data, p.requires_grad) for p in model.parameters()}
+    return copy.deepcopy(model, memo)
+
+
+def share_arrays(model: Any, other: Any) -> None:
+    """Let a replica see what has happened to the model: new arrays, frozen parameters, its mode."""
+    for p, q in zip(model.parameters(), other.parameters(), strict=True):
+        q.data, q.requires_grad = p.data, p.requires_grad
+    for one, two in zip(model.modules(), other.modules(), strict=True):
+        two.training = one.training
+
+
+def _refuse_generators(model: Any) -> None:
+    for name, module in model.named_modules():
+        if isinstance(getattr(module, "rng", None), np.random.Generator):
+            raise ValueError(
+                f"fit: {name or 'the model'} has a random generator of its own, which several workers "
+                "would use in an order that changes from run to run: leave rng out, or use workers=1"
+            )
+
+
+# ------------------------------------------------------------------------- how many workers
+
+
+@functools.cache
+def _blas() -> Any:
+    """The linear algebra libraries of this process whose threads can be counted and limited."""
+    return threadpoolctl.ThreadpoolController().select(user_api="blas")
+
+
+def one_blas_thread() -> contextlib.AbstractContextManager:
+    """Within this block every matrix product runs on the one thread that asked for it."""
+    return _blas().limit(limits=1)
+
+
+def choose_workers(model: Any, loss: Callable | None, batch: Any) -> int:
+    """How many workers `fit` takes when it is not told: 1, or one for each core where that pays.
+
+    One, where several could give another result: the loss is neither of minillm.functional nor of a
+    model that says over how many targets it is the mean (`num_targets`); a module has a generator of
+    its own; or the losses of the parts do not add up to the loss of the batch, which is tried out here.
+
+    One, too, where they would not help: on a device, with a small model or batch, or if BLAS may use
+    one thread only (with OPENBLAS_NUM_THREADS=1 somebody has said that the other cores are not ours).
+
+    >>> from minillm import nn
+    >>> choose_workers(nn.Linear(2, 3), None, (np.zeros((4, 2)), np.zeros(4, int)))  # far too small
+    1
+    """
+    known = loss is None or hasattr(loss, "op")
+    arrays = [p.data for p in model.parameters()]
+    own = any(isinstance(getattr(m, "rng", None), np.random.Generator) for m in model.modules())
+    if not known or own or not arrays or type(arrays[0]) is not np.ndarray or debugging.debugging:
+        return 1
+    if not isinstance(batch, (dict, tuple, list)) or not len(batch):
+        return 1  # the model will say what is wrong with it
+    if sum(a.size for a in arrays) * count_tokens(batch) < PAYS:
+        return 1
+    threads = max((library["num_threads"] for library in _blas().info()), default=1)
+    workers = min(threads, _cores(), MOST)
+    return workers if workers > 1 and _parts_add_up(model, loss, batch, workers) else 1
+
+
+def _cores() -> int:
+    """Processor cores that this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def _parts_add_up(model: Any, loss: Callable | None, batch: Any, parts: int) -> bool:
+    """True if formula (1) holds for this batch, to float32's rounding.
+
+    It does not where the rows of a batch are compared with each other, or where a model adds terms to
+    its loss that are not means over targets.  Dropout is off here.
+    """
+    apart = np.random.default_rng(0)  # nothing is drawn that training would miss
+    with no_grad(), evaluating(model), generator_of_this_thread(apart):
+        output, mean = forward_batch(model, batch, loss)
+        whole = host_number(mean.data)
+        own_loss = loss is None or isinstance(batch, dict)
+        if own_loss and getattr(output, "num_targets", None) is None:
+            return False
+        try:
+            total = weights = 0.0
+            for part in filter(None, split_batch(batch, parts)):
+                output, mean = forward_batch(model, part, loss)
+                weights += (n := count_targets(output, part))
+                total += n * host_number(mean.data)
+        except ValueError:  # arrays without rows, or too few for this model: not to be shared out
+            weights = 0.0
+    return bool(weights) and abs(total / weights - whole) <= 1e-5 * abs(whole)

@@ -1,0 +1,123 @@
+"""One batch: what it holds, what the model makes of it, and how many targets its mean loss counts.
+
+A batch is a tuple (x, y), or a dict of arguments for the model.  `fit` and `evaluate` know batches
+only through the functions here.
+"""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ..autograd import Tensor
+from ..backend import array_module, is_array
+
+IGNORED = -100  # the label that says: no target here
+
+
+def forward_batch(model: Any, batch: Any, loss: Callable | None) -> tuple[Any, Tensor]:
+    """(output, loss) of one batch, which is carried to the device of the model first."""
+    xp = array_module(*itertools.islice((p.data for p in model.parameters()), 1))
+    if isinstance(batch, dict):
+        output = model(**{name: _on_device(xp, value) for name, value in batch.items()})
+    elif not isinstance(batch, (tuple, list)) or len(batch) != 2:
+        found = f"{len(batch)} parts" if isinstance(batch, (tuple, list)) else type(batch).__name__
+        raise ValueError(
+            f"fit: a batch must be a tuple (x, y) or a dict, got {found}; whole arrays are passed "
+            "as a tuple, fit(model, optimizer, (x, y))"
+        )
+    elif loss is None:
+        output = model(_on_device(xp, batch[0]), labels=_on_device(xp, batch[1]))
+    else:
+        output = model(_on_device(xp, batch[0]))
+    value = getattr(output, "loss", None)
+    if not isinstance(batch, dict) and loss is not None:
+        value = loss(logits_of(output), _on_device(xp, batch[1]))
+    if value is None:
+        raise ValueError("fit: the model gave no .loss: pass loss=, or batches that hold labels")
+    if value.size != 1:
+        raise ValueError(
+            f"fit: the loss must be one number, got shape {value.shape}: take its mean"
+        )
+    return output, value
+
+
+def _on_device(xp: Any, value: Any) -> Any:
+    """A host array on the device, unless it holds integers; Tensors and everything else as they are.
+
+    Integers are ids, labels and lengths.  The operation that reads them checks them, which on the host
+    costs no waiting, and carries them over.
+    """
+    if xp is np or not isinstance(value, np.ndarray) or value.dtype.kind in "iu":
+        return value
+    return xp.asarray(value)
+
+
+def logits_of(output: Any) -> Tensor:
+    """The logits of a model's output, or the output itself."""
+    return getattr(output, "logits", output)
+
+
+def target_of(batch: Any) -> Any:
+    """The labels of a batch; None for a dict without labels."""
+    return batch.get("labels") if isinstance(batch, dict) else batch[1]
+
+
+def count_targets(output: Any, batch: Any) -> int:
+    """How many targets the mean loss of this batch is a mean over."""
+    counted = getattr(output, "num_targets", None)
+    if counted is not None:  # a model that shifts its labels knows better
+        return counted
+    target = np.asarray(target_of(batch))
+    if target.dtype.kind not in "iu":
+        return len(target)
+    return int((target != IGNORED).sum())
+
+
+def count_tokens(batch: Any) -> int:
+    """Positions in a batch, or rows where there are no positions."""
+    first = next(iter(batch.values())) if isinstance(batch, dict) else batch[0]
+    return int(np.prod(np.shape(first)[:2]))
+
+
+# ------------------------------------------------------------------------- parts of a batch
+
+
+def split_batch(batch: Any, parts: int) -> list[Any]:
+    """The rows of a batch in this many runs of neighbours; None where nothing is left to learn from.
+
+    Every array must have one row for each example; what is not an array goes to every part.
+
+    Raises   ValueError that names an array with another number of rows
+
+    >>> [y.tolist() for x, y in split_batch((np.zeros((5, 2)), np.arange(5)), 2)]
+    [[0, 1], [2, 3, 4]]
+    """
+    keys = list(batch) if isinstance(batch, dict) else list(range(len(batch)))
+    sizes = {key: len(batch[key]) for key in keys if _has_rows(batch[key])}
+    if len(set(sizes.values())) != 1:
+        found = ", ".join(f"{key}: {size}" for key, size in sizes.items()) or "no arrays"
+        raise ValueError(
+            "fit: a batch can be shared out only if all its arrays have one row for each example; "
+            f"rows found here: {found}. Use workers=1"
+        )
+    rows = next(iter(sizes.values()))
+    cuts = [part * rows // parts for part in range(parts + 1)]
+    return [_rows(batch, keys, slice(*cut)) for cut in itertools.pairwise(cuts)]
+
+
+def _rows(batch: Any, keys: list, rows: slice) -> Any:
+    """These rows of every array of a batch; None if no target is among them."""
+    values = [batch[key][rows] if _has_rows(batch[key]) else batch[key] for key in keys]
+    part = dict(zip(keys, values, strict=True)) if isinstance(batch, dict) else type(batch)(values)
+    target = target_of(part)
+    if isinstance(target, np.ndarray) and target.dtype.kind in "iu":
+        empty = not (target != IGNORED).any()
+    else:
+        empty = rows.start == rows.stop
+    return None if empty else part
+
+
+def _has_rows(value: Any) -> bool:
+    return (isinstance(value, Tensor) or is_array(value)) and value.ndim > 0
