@@ -8,43 +8,20 @@ Forward runs operation after operation; each leaves a Node of the graph behind (
 `loss.backward()` walks the graph from the loss back to x and w, and their `.grad` grows.
 
     differentiable    lifts a pure pair of functions on arrays to one function on Tensors
-    no_grad           a block in which nothing is remembered
+    no_grad           a block in which nothing is remembered (of graph.py)
     Tensor            the array, its gradient, and the operators
 """
 
-import contextlib
 import functools
-import threading
+
+import numpy as np
 
 from . import debugging, ops
 from .backend import Device, array_module, from_python, is_array, to_device, to_numpy
-from .graph import Node, backpropagate, leaf_node
+from .graph import Node, backpropagate, leaf_node, mode
+from .graph import no_grad as no_grad
 from .operation import Operation
 from .ops.checks import is_floating
-
-
-class _Mode(threading.local):  # each thread records, or not, for itself
-    recording = True
-
-
-_mode = _Mode()
-
-
-@contextlib.contextmanager
-def no_grad():
-    """Within this block nothing is recorded: results need no gradient and keep nothing alive.
-
-    >>> x = Tensor([1.0], requires_grad=True)
-    >>> with no_grad():
-    ...     y = x * 2
-    >>> y.requires_grad
-    False
-    """
-    previous, _mode.recording = _mode.recording, False
-    try:
-        yield
-    finally:
-        _mode.recording = previous
 
 
 @functools.cache
@@ -66,25 +43,32 @@ def differentiable(forward, backward, *, outputs=1):
     def operation(*inputs, **options):
         if options or len(inputs) != plain:
             inputs, options = op.bind(inputs, options)
-        recording, watching = _mode.recording, debugging.debugging
+        recording, watching = mode.recording, debugging.debugging
         watched = recording or watching or op.no_gradient
         edges, values = [], []
         for x in inputs:
             is_tensor = isinstance(x, Tensor)
             edges.append(x._made_by or x._edge() if is_tensor and watched else None)
-            values.append(x.data if is_tensor else unwrap(x))
+            values.append(x.data if is_tensor else x if type(x) is float else unwrap(x))
         if op.no_gradient:
             op.refuse_gradients(edges)
         out, saved = forward(*values, **options)
-        tensors = (Tensor(out),) if outputs == 1 else tuple(map(Tensor, out))
         recording = recording and any(edges)
-        if recording or watching:
-            looks = [(t.data.shape, t.data.dtype) for t in tensors]
-            node = Node(op, op.kept(saved, edges) if op.reads else saved, edges, looks)
-            if watching:
-                debugging.watch_forward(node, values, tuple(t.data for t in tensors), options)
-            for i, tensor in enumerate(tensors if recording else ()):
-                tensor._made_by, tensor.requires_grad = (node, i), True
+        if not recording and not watching:
+            return Tensor(out) if outputs == 1 else tuple(map(Tensor, out))
+        saved = op.kept(saved, edges) if op.reads else saved
+        if outputs == 1 and not watching:  # the usual call
+            tensor = Tensor(out)
+            tensor._made_by = Node(op, saved, edges, ((out.shape, out.dtype),)), 0
+            tensor.requires_grad = True
+            return tensor
+        outs = (out,) if outputs == 1 else out
+        node = Node(op, saved, edges, tuple((array.shape, array.dtype) for array in outs))
+        if watching:
+            debugging.watch_forward(node, values, outs, options)
+        tensors = tuple(map(Tensor, outs))
+        for i, tensor in enumerate(tensors if recording else ()):
+            tensor._made_by, tensor.requires_grad = (node, i), True
         return tensors[0] if outputs == 1 else tensors
 
     functools.update_wrapper(operation, forward)
@@ -129,7 +113,7 @@ class Tensor:
     __array_ufunc__ = None  # numpy_array + tensor is then our addition, not NumPy's
 
     def __init__(self, data, requires_grad=False):
-        if not is_array(data):
+        if type(data) is not np.ndarray and not is_array(data):
             data = unwrap(data) if isinstance(data, Tensor) else from_python(data)
         if requires_grad and not is_floating(data):
             raise TypeError(f"only a floating tensor can require a gradient, this is {data.dtype}")

@@ -6,23 +6,61 @@ gradient of the loss w.r.t. every output of a call known,
     grad_input = sum over all uses of (d output / d input)^T grad_output                  (1)
 
 Each call is visited once, after all calls that used its outputs: a topological order.  Without
-that order, a value used twice would send on a half-finished sum, and the rest again later.
+that order, a value used twice would send on a half-finished sum, and the rest again later.  Finding one
+is easy here: a call is always younger than the calls whose outputs it used, so youngest first will do.
 """
 
+import contextlib
+import itertools
+import operator
+import threading
 import weakref
 
 from . import debugging
 from .backend import array_module
 
 
+class _Mode(threading.local):
+    """Each thread records, or not, for itself."""
+
+    recording = True
+
+
+mode = _Mode()
+
+
+@contextlib.contextmanager
+def no_grad():
+    """Within this block nothing is recorded: results need no gradient and keep nothing alive.
+
+    >>> from minillm import Tensor
+    >>> x = Tensor([1.0], requires_grad=True)
+    >>> with no_grad():
+    ...     y = x * 2
+    >>> y.requires_grad
+    False
+    """
+    previous, mode.recording = mode.recording, False
+    try:
+        yield
+    finally:
+        mode.recording = previous
+
+
+_births = itertools.count()
+_birth = operator.attrgetter("birth")
+
+
 class Node:
     """One call of one operation, or a leaf.  An array stays alive only if forward saved it."""
 
-    __slots__ = ("__weakref__", "edges", "leaf", "op", "outputs", "path", "prints", "saved")
+    __slots__ = ("__weakref__", "birth", "edges", "leaf", "op", "outputs", "path", "prints",
+                 "saved")  # fmt: skip
 
     def __init__(self, op, saved=None, edges=(), outputs=()):
         self.op, self.saved, self.edges = op, saved, edges  # edge: (node, output number) or None
         self.outputs = outputs  # (shape, dtype) of each output: what its gradient must look like
+        self.birth = next(_births)  # the younger, the larger
         self.path, self.prints, self.leaf = "", None, None  # the first two under debug() only
 
     def __repr__(self):
@@ -49,35 +87,32 @@ def backpropagate(root, number, grad):
             _add_to_leaf(node.leaf(), grads.pop((node, 0)), (node, 0) in owned)
             continue
         if node.op.outputs == 1:
-            grad_out = (grads.pop((node, 0)),)
+            grad_out = grads.pop((node, 0))
         else:
             grad_out = tuple([grads.pop((node, i), None) for i in range(len(node.outputs))])
-        for edge, grad_in in zip(node.edges, _run_backward(node, grad_out), strict=True):
+        for edge, grad_in in zip(node.edges, _run_backward(node, grad_out)):  # noqa: B905 (checked)
             if edge is None:
                 continue
-            if edge not in grads:
+            before = grads.get(edge)
+            if before is None:
                 grads[edge] = grad_in
             elif edge in owned:
-                grads[edge] += grad_in
+                before += grad_in
             else:
-                grads[edge] = grads[edge] + grad_in
+                grads[edge] = before + grad_in
                 owned.add(edge)
 
 
 def _consumers_first(root):
-    """All nodes that lead to root, each after every node that uses it: depth first, no recursion."""
-    order, seen, stack = [], {root}, [(root, iter(root.edges))]
-    while stack:
-        node, edges = stack[-1]
-        for edge in edges:
+    """All nodes that lead to root, the youngest first: each comes after every node that uses it."""
+    seen, found = {root}, [root]
+    for node in found:  # which grows meanwhile
+        for edge in node.edges:
             if edge is not None and edge[0] not in seen:
                 seen.add(edge[0])
-                stack.append((edge[0], iter(edge[0].edges)))
-                break
-        else:
-            order.append(node)
-            stack.pop()
-    return reversed(order)
+                found.append(edge[0])
+    found.sort(key=_birth, reverse=True)
+    return found
 
 
 def _run_backward(node, grad_out):
@@ -93,10 +128,9 @@ def _run_backward(node, grad_out):
         grad_out = tuple([xp.zeros(s, dtype=d) if g is None else g for g, (s, d) in pairs])
     if node.prints is not None:
         debugging.compare_prints(node)
-    grad = grad_out[0] if node.op.outputs == 1 else grad_out
-    grads = node.op.pull_back(grad, node.saved, node.edges, node)
+    grads = node.op.pull_back(grad_out, node.saved, node.edges, node)
     if debugging.debugging:
-        debugging.watch_backward(node, grads, grad_out)
+        debugging.watch_backward(node, grads, grad_out if node.op.outputs != 1 else (grad_out,))
     node.saved = None  # free the activations
     return grads
 

@@ -97,17 +97,16 @@ class Operation:
         if type(grads) is not tuple or len(grads) != len(edges):
             found = f"{len(grads)} gradients" if isinstance(grads, tuple) else type(grads).__name__
             raise ValueError(f"{who}: backward must return {len(edges)} gradients, got {found}")
-        i = 0
-        for grad, edge in zip(grads, edges, strict=True):
+        for grad, edge in zip(grads, edges):  # noqa: B905 (equally many, as of the line above)
             if edge is not None:
                 expected = edge[0].outputs[edge[1]]
                 if grad is None or (grad.shape, grad.dtype) != expected:
+                    i = next(j for j, e in enumerate(edges) if e is edge and grads[j] is grad)
                     found = "None" if grad is None else f"{grad.shape} {grad.dtype}"
                     raise ValueError(
                         f"{who}: the gradient of {self.argument(i)} must be {expected[0]} "
                         f"{expected[1]}, got {found}"
                     )
-            i += 1
         return grads
 
     def argument(self, i: int) -> str:

@@ -31,4 +31,6 @@ def unbroadcast(grad: Any, shape: tuple[int, ...] | None) -> Any:
 
 def gradient_shape(x: Any) -> tuple[int, ...] | None:
     """The shape of the gradient x gets: its own if it is a floating array, else None (no gradient)."""
+    if type(x) is float:  # a Python number, the usual constant
+        return None
     return x.shape if is_floating(x) else None
