@@ -1,6 +1,6 @@
 """What all optimisers share: parameter groups, state by name, saving and loading."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..autograd import Tensor
@@ -28,6 +28,7 @@ class Optimizer:
             raise ValueError(f"{type(self).__name__}: there are no parameters to optimise")
         if not isinstance(params[0], Mapping):
             params = [{"params": params}]
+        self.run: Callable = map  # who carries out the updates; `fit` gives threads, for a while
         self.groups: list[dict[str, Any]] = []
         self.state: dict[str, dict[str, Any]] = {}
         self.steps = 0
@@ -78,10 +79,16 @@ class Optimizer:
     def step(self) -> None:
         """Change every parameter that has a gradient, once."""
         self.steps += 1
-        for group in self.groups:
-            for name, p in group["params"]:
-                if p.grad is not None and p.requires_grad:
-                    self.update(group, p, p.grad, self.state.setdefault(name, {}))
+        jobs = [
+            (group, p, p.grad, self.state.setdefault(name, {}))
+            for group in self.groups
+            for name, p in group["params"]
+            if p.grad is not None and p.requires_grad
+        ]
+        # No update depends on another, so their order is free: the longest first, in case they share
+        # the cores.
+        jobs.sort(key=lambda job: -job[1].size)
+        list(self.run(lambda job: self.update(*job), jobs))  # a map does nothing until it is read
 
     def update(self, group: dict[str, Any], p: Tensor, grad: Any, state: dict[str, Any]) -> None:
         """Change one parameter in place."""

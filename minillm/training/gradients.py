@@ -46,14 +46,19 @@ class BatchGradient:
 
     model     whose parameters collect the gradient
     loss      as `fit` takes it
+    optimizer whose updates the threads share as well; None if there is none
     workers   threads that share the rows of each batch
     ranks     the processes that share them (minillm.cluster.Ranks); each has `workers` threads
 
     Use it in a `with` block, which ends its threads.
     """
 
-    def __init__(self, model: Any, loss: Callable | None, workers: int = 1, ranks: Any = None):
-        self.model, self.loss, self.workers, self.ranks = model, loss, workers, ranks
+    def __init__(
+        self, model: Any, loss: Callable | None, workers: int = 1, ranks: Any = None,
+        optimizer: Any = None,
+    ) -> None:  # fmt: skip
+        self.model, self.loss, self.optimizer = model, loss, optimizer
+        self.workers, self.ranks = workers, ranks
         self.parts = workers * (ranks.size if ranks else 1)
         self.first = workers * (ranks.rank if ranks else 0)  # number of this process's first part
         self.replicas = [model]
@@ -64,11 +69,15 @@ class BatchGradient:
             self.pool = ThreadPoolExecutor(workers, thread_name_prefix="minillm")
 
     def __enter__(self) -> "BatchGradient":
+        if self.pool is not None and self.optimizer is not None:
+            self.optimizer.run = self.pool.map
         return self
 
     def __exit__(self, *exception: object) -> None:
         if self.pool is not None:
             self.pool.shutdown()
+            if self.optimizer is not None:
+                self.optimizer.run = map
 
     def add(self, batch: Any, share: float) -> tuple[float, list[tuple[Any, Any]]]:
         """Add share * (2) to `.grad`; (the mean loss, [(part, its output)] of this process)."""

@@ -320,7 +320,7 @@ def _share_out(
                 "workers would mix up: make them part of the model, or use workers=1"
             )
     saver.workers = chosen
-    return BatchGradient(model, loss, chosen, ranks), stream
+    return BatchGradient(model, loss, chosen, ranks, optimizer), stream
 
 
 def _check_options(

@@ -2,6 +2,7 @@
 
 import functools
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ import minillm
 import minillm.functional as F
 from minillm import Device, Tensor, nn, no_grad
 from minillm.models import BertConfig, BertForPreTraining, GPT2Config, GPT2LMHeadModel
-from minillm.optim import SGD, AdamW
+from minillm.optim import SGD, Adam, AdamW
 from minillm.training import fit, gradients
 from minillm.training.checkpoint import read_index
 from minillm.training.gradients import BatchGradient, choose_workers, one_blas_thread
@@ -196,6 +197,47 @@ def test_each_part_runs_in_a_thread_of_its_own_and_under_debug_in_this_one():
     with minillm.debug():
         gradient_of(Names(), (rows, rows), 2, loss=F.mean_squared_error)
     assert set(names) == {threading.current_thread().name}
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam, AdamW])
+def test_threads_share_the_updates_and_give_them_back(kind):
+    def train(optimizer, **options):
+        batch = (np.ones((4, 3), "f"), np.ones((4, 2), "f"))
+        fit(
+            model, optimizer, [batch], steps=3, loss=F.mean_squared_error, progress=False, **options
+        )
+
+    class Watched(kind):
+        def update(self, *job):
+            threads.add(threading.current_thread().name)
+            super().update(*job)
+
+    model, threads = nn.Linear(3, 2), set()
+    optimizer = Watched(model.parameters(), lr=0.1)
+    train(optimizer, workers=2)
+    assert threading.current_thread().name not in threads
+    assert all(name.startswith("minillm") for name in threads)
+    threads.clear()
+    train(optimizer, workers=1)  # the threads are gone, the optimiser works on
+    assert threads == {threading.current_thread().name}
+
+
+@pytest.mark.parametrize("kind", [SGD, Adam, AdamW])
+def test_updates_in_threads_have_the_bits_of_updates_in_turn(kind):
+    def train(run):
+        rng = np.random.default_rng(8)
+        params = [nn.Parameter(rng.standard_normal(size).astype("f")) for size in (5, 70_001, 3)]
+        optimizer = kind(params, lr=0.1, weight_decay=0.1)
+        optimizer.run = run
+        for _ in range(3):
+            for p in params:
+                p.grad = rng.standard_normal(p.shape).astype("f")
+            optimizer.step()
+        return params
+
+    with ThreadPoolExecutor(2) as pool:
+        for one, two in zip(train(map), train(pool.map), strict=True):
+            np.testing.assert_array_equal(one.data, two.data)
 
 
 def test_an_error_in_a_worker_arrives_with_its_message():
