@@ -54,6 +54,19 @@ def test_a_row_does_not_see_the_others(name):
     np.testing.assert_allclose(alone[0], outs[0][:1], rtol=1e-12)
 
 
+def test_no_bias_is_a_bias_of_zeros(name):
+    inputs = inputs_of(name)
+    biases = inputs[STATES[name] + 3 :]
+    without = inputs[: STATES[name] + 3]
+    outs, saved = forward(name, *without)
+    expected, saved_zeros = forward(name, *without, *(np.zeros_like(bias) for bias in biases))
+    grads = backward_of_ones(name, outs, saved)
+    assert grads[len(without) :] == (None,) * len(biases)
+    wanted = backward_of_ones(name, expected, saved_zeros)[: len(without)]
+    for found, right in zip((*outs, *grads[: len(without)]), (*expected, *wanted), strict=True):
+        np.testing.assert_allclose(found, right, rtol=1e-12, atol=1e-14)
+
+
 def test_sequences_without_steps_return_their_state(name):
     x, *rest = inputs_of(name)
     outs, saved = forward(name, x[:, :0], *rest)
