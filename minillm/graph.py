@@ -13,8 +13,11 @@ is easy here: a call is always younger than the calls whose outputs it used, so 
 import contextlib
 import itertools
 import operator
+import sys
 import threading
 import weakref
+
+import numpy as np
 
 from . import debugging
 from .backend import array_module
@@ -80,18 +83,21 @@ def backpropagate(root, number, grad):
     A gradient that arrives alone is borrowed from the backward that made it and never written to;
     the second one to arrive allocates their sum, later ones are added to it in place.
     """
+    if root.op is None:
+        _add_to_leaf(root.leaf(), grad, False)
     grads = {(root, number): grad}
     owned = set()  # edges whose sum was allocated here
     for node in _consumers_first(root):
-        if node.op is None:
-            _add_to_leaf(node.leaf(), grads.pop((node, 0)), (node, 0) in owned)
-            continue
         if node.op.outputs == 1:
             grad_out = grads.pop((node, 0))
         else:
             grad_out = tuple([grads.pop((node, i), None) for i in range(len(node.outputs))])
         for edge, grad_in in zip(node.edges, _run_backward(node, grad_out)):  # noqa: B905 (checked)
             if edge is None:
+                continue
+            if edge[0].op is None:
+                alone = sys.getrefcount(grad_in) == _HELD_HERE
+                _add_to_leaf(edge[0].leaf(), grad_in, alone)
                 continue
             before = grads.get(edge)
             if before is None:
@@ -103,12 +109,21 @@ def backpropagate(root, number, grad):
                 owned.add(edge)
 
 
+def _references(edges, grads):
+    """How many references Python counts to an array that nothing holds but a loop such as the above."""
+    for _edge, grad_in in zip(edges, grads):  # noqa: B905 (the same loop)
+        return sys.getrefcount(grad_in)
+
+
+_HELD_HERE = _references((None,), (np.empty(1),))
+
+
 def _consumers_first(root):
-    """All nodes that lead to root, the youngest first: each comes after every node that uses it."""
-    seen, found = {root}, [root]
+    """All calls that lead to root, the youngest first: each comes after every one that uses it."""
+    seen, found = {root}, [root] if root.op else []
     for node in found:  # which grows meanwhile
         for edge in node.edges:
-            if edge is not None and edge[0] not in seen:
+            if edge is not None and edge[0] not in seen and edge[0].op is not None:
                 seen.add(edge[0])
                 found.append(edge[0])
     found.sort(key=_birth, reverse=True)
@@ -135,9 +150,13 @@ def _run_backward(node, grad_out):
     return grads
 
 
-def _add_to_leaf(leaf, grad, owned):
-    """A leaf owns its .grad: a first gradient is copied unless it is already nobody else's."""
-    if leaf is not None and leaf.grad is not None:
+def _add_to_leaf(leaf, grad, alone):
+    """A leaf owns its .grad: a first gradient is copied, unless nobody else holds its array."""
+    if leaf is None:  # dropped by its owner, so nobody can ask for this gradient
+        return
+    if leaf.grad is not None:
         leaf.grad += grad
-    elif leaf is not None:  # None: dropped by its owner, so nobody can ask for this gradient
-        leaf.grad = grad if owned else grad.copy()
+    elif alone and grad.base is None and grad.flags.c_contiguous:
+        leaf.grad = grad
+    else:
+        leaf.grad = grad.copy()

@@ -391,3 +391,69 @@ def test_manual_seed_decides_everything_that_has_no_generator_of_its_own():
 def test_an_int_is_not_a_generator():
     with pytest.raises(TypeError, match="default_rng"):
         F.dropout(Tensor(np.ones(3)), p=0.5, rng=3)
+
+
+# --------------------------------------------------------------- whose array a gradient is
+
+
+def test_a_leaf_keeps_a_gradient_that_nobody_else_holds_and_copies_any_other():
+    made = []
+
+    def backward(grad_out, saved):
+        made.append(grad_out * 2)  # held by the list: somebody else's
+        return made[-1], grad_out * 3
+
+    pair = differentiable(lambda a, b: (a + b, ()), backward)
+    a, b = (Tensor(np.ones(4), requires_grad=True) for _ in range(2))
+    pair(a, b).backward(np.ones(4))
+    assert a.grad is not made[0]
+    made[0][...] = 77.0
+    np.testing.assert_array_equal(a.grad, np.full(4, 2.0))
+    np.testing.assert_array_equal(b.grad, np.full(4, 3.0))
+
+
+def test_two_leaves_never_share_one_array():
+    a, b = (Tensor(np.ones(4), requires_grad=True) for _ in range(2))
+    (a + b).backward(np.ones(4))
+    a.grad += 1
+    np.testing.assert_array_equal(b.grad, np.ones(4))
+
+
+def test_the_gradient_given_to_backward_stays_the_callers():
+    a, given = Tensor(np.ones(4), requires_grad=True), np.ones(4)
+    a.backward(given)
+    a.grad += 1
+    (a * 1.0).backward(given)
+    np.testing.assert_array_equal(given, np.ones(4))
+    np.testing.assert_array_equal(a.grad, np.full(4, 3.0))
+
+
+def test_the_gradient_of_a_large_weight_is_not_copied():
+    """Backward makes one array of its size, and where .grad exists, one at a time beside it."""
+    weight = Tensor(np.zeros((1000, 1000)), requires_grad=True)  # 8 MB
+    x = np.ones((1, 1000))
+
+    def peak():
+        out = F.linear(Tensor(x), weight)
+        tracemalloc.start()
+        out.backward(np.ones((1, 1000)))
+        held = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return held / 8e6
+
+    assert peak() < 1.1
+    weights = [Tensor(np.zeros((1000, 1000)), requires_grad=True) for _ in range(3)]
+
+    def chain():
+        y = Tensor(x)
+        for w in weights:
+            y = F.linear(y, w)
+        return y
+
+    chain().backward(np.ones((1, 1000)))
+    out = chain()
+    tracemalloc.start()
+    out.backward(np.ones((1, 1000)))  # adds to the three gradients, one after another
+    held = tracemalloc.get_traced_memory()[1] / 8e6
+    tracemalloc.stop()
+    assert held < 1.1
