@@ -5,6 +5,7 @@ import platform
 import tempfile
 import time
 from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     for line in describe(device):
         say(line)
-    failures = 0
+    failures, trained = 0, Trained(device)
     for name, examine in EXAMINATIONS.items():
-        passed, finding = examine(device)
+        passed, finding = examine(device, trained)
         failures += not passed
         say(f"[{'ok' if passed else 'FAILED'}] {name}: {finding}")
     for line in measure(device):
@@ -86,7 +87,24 @@ def describe(device: Device) -> list[str]:
 # ------------------------------------------------------------------------------- examinations
 
 
-def check_gradients_here(device: Device) -> tuple[bool, str]:
+class Trained:
+    """The small GPT after STEPS steps, here and on the processor: trained once, when first needed."""
+
+    def __init__(self, device: "Device | str") -> None:
+        self.device = device
+
+    @cached_property
+    def here(self) -> tuple[Any, Any, list[float]]:
+        """(model, optimiser, losses) on the device."""
+        return train_here(self.device)
+
+    @cached_property
+    def host(self) -> tuple[Any, Any, list[float]]:
+        """(model, optimiser, losses) on the processor."""
+        return train_here("cpu")
+
+
+def check_gradients_here(device: Device, trained: Trained | None = None) -> tuple[bool, str]:
     """Every backward pass against numerical gradients, on the processor."""
     names = operation_names()
     bar = tqdm(check_operations(names), total=len(names), desc="gradients", leave=False)
@@ -97,7 +115,7 @@ def check_gradients_here(device: Device) -> tuple[bool, str]:
     return not wrong, finding + (f"; wrong: {', '.join(wrong)}" if wrong else "")
 
 
-def compare_operations(device: Device) -> tuple[bool, str]:
+def compare_operations(device: Device, trained: Trained | None = None) -> tuple[bool, str]:
     """Every operation on the device against the processor."""
     worst, count, wrong = 0.0, 0, []
     for name in tqdm(operation_names(), desc="operations", leave=False):
@@ -132,9 +150,10 @@ def train_here(device: "Device | str") -> tuple[Any, Any, list[float]]:
     return model, optimizer, losses
 
 
-def compare_training(device: Device) -> tuple[bool, str]:
+def compare_training(device: Device, trained: Trained | None = None) -> tuple[bool, str]:
     """Does a model learn the same on the device?"""
-    losses, expected = (train_here(place)[2] for place in (device, "cpu"))
+    trained = trained or Trained(device)
+    losses, expected = trained.here[2], trained.host[2]
     apart = max(abs(a - b) for a, b in zip(losses, expected, strict=True))
     finding = (
         f"{STEPS} steps of a small GPT, loss {losses[0]:.3f} to {losses[-1]:.3f}, at most "
@@ -143,9 +162,9 @@ def compare_training(device: Device) -> tuple[bool, str]:
     return apart < LOSS_TOLERANCE, finding
 
 
-def compare_checkpoint(device: Device) -> tuple[bool, str]:
+def compare_checkpoint(device: Device, trained: Trained | None = None) -> tuple[bool, str]:
     """Does a checkpoint that was saved on the device load on the processor, bit by bit?"""
-    model, optimizer, _ = train_here(device)
+    model, optimizer, _ = (trained or Trained(device)).here
     other, other_optimizer, _ = small_gpt("cpu")
     with tempfile.TemporaryDirectory() as folder:
         save_checkpoint(folder, model, optimizer, step=STEPS)
@@ -155,9 +174,10 @@ def compare_checkpoint(device: Device) -> tuple[bool, str]:
     return same, f"saved here, loaded on the CPU: {'the same' if same else 'OTHER'} bits"
 
 
-def compare_text(device: Device) -> tuple[bool, str]:
+def compare_text(device: Device, trained: Trained | None = None) -> tuple[bool, str]:
     """Does a trained model continue a text alike with and without the cache, here and there?"""
-    model, host = (train_here(place)[0] for place in (device, "cpu"))
+    trained = trained or Trained(device)
+    model, host = trained.here[0], trained.host[0]
     prompt = small_gpt("cpu")[2][:2, :8]
     texts = [
         to_numpy(place.generate(prompt, max_new_tokens=20, use_cache=cache))
@@ -169,7 +189,7 @@ def compare_text(device: Device) -> tuple[bool, str]:
     return all(same), finding + words[same[1]]
 
 
-EXAMINATIONS: dict[str, Callable[[Device], tuple[bool, str]]] = {
+EXAMINATIONS: dict[str, Callable[[Device, Trained], tuple[bool, str]]] = {
     "gradient checks": check_gradients_here,
     "operations": compare_operations,
     "training": compare_training,

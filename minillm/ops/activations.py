@@ -15,6 +15,7 @@ sigmoid is computed as (1 + tanh(x/2)) / 2, the same function (Abramowitz & Steg
 Check: tests/ops/test_activations.py    Notebook: notebooks/12_block.ipynb
 """
 
+from .. import kernels
 from ..backend import array_module
 from .checks import require_floating
 
@@ -92,6 +93,9 @@ def silu_forward(x):
     array([0.   , 0.824])
     """
     require_floating("silu", x=x)
+    if kernels.usable(x):
+        out, s = kernels.activations.SILU(x)
+        return out, (x, s)
     s = sigmoid_of(x)
     return x * s, (x, s)
 
@@ -99,6 +103,8 @@ def silu_forward(x):
 def silu_backward(grad_out, saved):
     """Gradient w.r.t. x, by (3)."""
     x, s = saved
+    if kernels.usable(x):
+        return (kernels.activations.SILU_BACKWARD(grad_out, x, s),)
     grad_x = 1 - s
     grad_x *= x
     grad_x += 1

@@ -24,6 +24,7 @@ Check: tests/ops/test_cross_entropy.py    Notebook: notebooks/05_softmax_cross_e
 
 import warnings
 
+from .. import kernels
 from ..backend import array_module, beside
 from .checks import require_floating, require_ids
 
@@ -102,7 +103,14 @@ def cross_entropy_backward(grad_out, saved):
     at_target = (1 - s) * w_y * per_row  # (N,)
     spread = kept * (per_row * (s / V))  # (N,)
     # forward:  loss_n by (2)   =>   (3), with p = e / total
-    grad_z = e * ((at_target + spread * w_sum)[:, None] / total)  # (N, V)
+    scale = (at_target + spread * w_sum)[:, None] / total  # (N, 1)
+    if kernels.usable(e):
+        classes, y = xp.arange(V, dtype="int64"), y.astype("int64")
+        grad_z = kernels.rows.cross_entropy_backward(
+            e, scale[:, 0], y, classes, at_target, spread, weight
+        )
+        return grad_z.reshape(shape), None
+    grad_z = e * scale  # (N, V)
     grad_z[xp.arange(N), y] -= at_target
     if s:
         grad_z -= spread[:, None] * (1 if weight is None else weight)

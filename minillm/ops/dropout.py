@@ -18,6 +18,7 @@ Check: tests/ops/test_dropout.py    Notebook: notebooks/12_block.ipynb
 
 import math
 
+from .. import kernels
 from ..backend import array_module, default_generator
 from .checks import require_floating
 
@@ -44,6 +45,10 @@ def dropout_forward(x, *, p, training=True, rng=None):
         return x, (None,)
     draws = rng.random(math.prod(x.shape), dtype="float32").reshape(x.shape)
     keep = draws >= p  # on the host
+    if kernels.usable(x):
+        factor = 1 / (1 - p) if p < 1 else 0.0
+        out, scale = kernels.activations.DROPOUT(x, xp.asarray(keep), factor)
+        return out, (scale,)
     scale = xp.asarray(keep.astype(x.dtype))
     if p < 1:
         scale *= 1 / (1 - p)

@@ -34,6 +34,7 @@ Check: tests/ops/test_gelu.py    Notebook: notebooks/12_block.ipynb
 
 import math
 
+from .. import kernels
 from ..backend import array_module, cache_blocks
 from .checks import require_floating
 from .erf import erfc_of_magnitude, horner
@@ -66,6 +67,10 @@ def gelu_forward(x, *, approximate="none"):
     if x.dtype.itemsize < 4:  # float16: the coefficients do not fit into it
         out, (slope,) = gelu_forward(x.astype("float32"), approximate=approximate)
         return out.astype(x.dtype), (slope.astype(x.dtype),)
+    if kernels.usable(x):
+        forms = {"none": kernels.activations.GELU, "tanh": kernels.activations.GELU_TANH}
+        out, slope = forms[approximate](x)
+        return out, (slope,)
     one_block = _tanh if approximate == "tanh" else _short if x.dtype.itemsize < 8 else _exact
     flat = x.reshape(-1)  # a view if x is contiguous
     out = xp.empty(flat.shape, dtype=x.dtype)

@@ -25,6 +25,7 @@ shared by all rows, which add up:
 Check: tests/ops/test_layer_norm.py    Notebook: notebooks/12_block.ipynb
 """
 
+from .. import kernels
 from ..backend import array_module
 from .checks import require_floating
 from .rows import row_mean
@@ -53,6 +54,9 @@ def layer_norm_forward(x, gamma, beta=None, *, eps=1e-5):
         raise ValueError(
             f"layer_norm: x {x.shape} needs gamma and beta of shape ({C},), got {found}"
         )
+    if kernels.usable(x):
+        out, x_hat, rstd = kernels.rows.layer_norm(x, gamma, beta, eps)
+        return out, (x_hat, rstd, gamma, beta is not None)
     x_hat = x - row_mean(x)  # (..., C)  a new buffer, reused below
     var = row_mean(x_hat * x_hat)  # (..., 1)  two passes: never negative
     rstd = 1 / xp.sqrt(var + eps)  # (..., 1)
@@ -75,7 +79,9 @@ def layer_norm_backward(grad_out, saved, *, needs=None):
     if need_beta and has_beta:
         grad_beta = grad_out.sum(axis=rows)  # (C,)
     # forward:  x_hat = (x - mu) * rstd                             by (1)
-    if need_x:
+    if need_x and kernels.usable(grad_out):
+        grad_x = kernels.rows.layer_norm_backward(grad_out, x_hat, rstd, gamma)
+    elif need_x:
         grad_x = grad_out * gamma  # (..., C)  g in (1)
         rescale = row_mean(grad_x * x_hat)  # (..., 1)
         grad_x -= row_mean(grad_x)

@@ -19,6 +19,7 @@ layer_norm.py: the term mean(g) is gone, because a shift of the row is no longer
 Check: tests/ops/test_rms_norm.py    Notebook: notebooks/12_block.ipynb
 """
 
+from .. import kernels
 from ..backend import array_module
 from .checks import require_floating
 from .rows import row_mean
@@ -45,6 +46,9 @@ def rms_norm_forward(x, gamma, *, eps=1e-5):
             f"rms_norm: x {x.shape} needs a last axis with entries, and gamma of shape ({C},), "
             f"got {gamma.shape}"
         )
+    if kernels.usable(x):
+        out, x_hat, r = kernels.rows.rms_norm(x, gamma, eps)
+        return out, (x_hat, r, gamma)
     r = 1 / xp.sqrt(row_mean(x * x) + eps)  # (..., 1)
     x_hat = x * r  # (..., C)
     return x_hat * gamma, (x_hat, r, gamma)
@@ -59,7 +63,9 @@ def rms_norm_backward(grad_out, saved, *, needs=None):
     if need_gamma:
         grad_gamma = (grad_out * x_hat).sum(axis=tuple(range(grad_out.ndim - 1)))  # (C,)
     # forward:  x_hat = x / sqrt(mean(x^2) + eps)
-    if need_x:
+    if need_x and kernels.usable(grad_out):
+        grad_x = kernels.rows.rms_norm_backward(grad_out, x_hat, r, gamma)
+    elif need_x:
         grad_x = grad_out * gamma  # (..., C)  g in (1)
         grad_x -= x_hat * row_mean(grad_x * x_hat)
         grad_x *= r

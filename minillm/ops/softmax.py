@@ -21,18 +21,18 @@ of a row sum to zero.  For the logarithm, d log p_j / d x_i = [i = j] - p_i, hen
 Check: tests/ops/test_softmax.py    Notebook: notebooks/05_softmax_cross_entropy.ipynb
 """
 
+from .. import kernels
 from ..backend import array_module
 from .checks import normalize_axes, require_floating
 
 
-def _shifted(operation, x, axis):
-    """x minus its largest entry along the axis, and that axis as a number from 0."""
-    array_module(x)
+def _existing(operation, x, axis):
+    """The axis as a number from 0; it must exist and have entries."""
     require_floating(operation, x=x)
     (axis,) = normalize_axes(operation, (axis,), x.ndim)
     if x.shape[axis] == 0:
         raise ValueError(f"{operation}: axis {axis} of x {x.shape} has no entries")
-    return x - x.max(axis=axis, keepdims=True), axis
+    return axis
 
 
 def softmax_forward(x, *, axis=-1):
@@ -48,8 +48,11 @@ def softmax_forward(x, *, axis=-1):
     >>> softmax_forward(np.log(np.array([1.0, 3.0])))[0]
     array([0.25, 0.75])
     """
-    p, axis = _shifted("softmax", x, axis)
-    xp = array_module(p)
+    xp, axis = array_module(x), _existing("softmax", x, axis)
+    if kernels.usable(x):
+        p = kernels.rows.softmax(x, axis)
+        return p, (p, axis)
+    p = x - x.max(axis=axis, keepdims=True)
     xp.exp(p, out=p)
     p /= p.sum(axis=axis, keepdims=True)
     return p, (p, axis)
@@ -58,6 +61,8 @@ def softmax_forward(x, *, axis=-1):
 def softmax_backward(grad_out, saved):
     """Gradient w.r.t. x, by (1)."""
     p, axis = saved
+    if kernels.usable(p):
+        return (kernels.rows.softmax_backward(grad_out, p, axis),)
     # forward:  p = exp(x) / sum(exp(x))
     grad_x = grad_out * p
     grad_x -= p * grad_x.sum(axis=axis, keepdims=True)
@@ -77,8 +82,11 @@ def log_softmax_forward(x, *, axis=-1):
     >>> log_softmax_forward(np.array([0.0, 0.0]))[0].round(4)
     array([-0.6931, -0.6931])
     """
-    out, axis = _shifted("log_softmax", x, axis)
-    xp = array_module(out)
+    xp, axis = array_module(x), _existing("log_softmax", x, axis)
+    if kernels.usable(x):
+        out = kernels.rows.log_softmax(x, axis)
+        return out, (out, axis)
+    out = x - x.max(axis=axis, keepdims=True)
     out -= xp.log(xp.exp(out).sum(axis=axis, keepdims=True))
     return out, (out, axis)
 
@@ -86,6 +94,8 @@ def log_softmax_forward(x, *, axis=-1):
 def log_softmax_backward(grad_out, saved):
     """Gradient w.r.t. x, by (2)."""
     log_p, axis = saved
+    if kernels.usable(log_p):
+        return (kernels.rows.log_softmax_backward(grad_out, log_p, axis),)
     xp = array_module(log_p)
     # forward:  out = x - log(sum(exp(x)))
     grad_x = xp.exp(log_p)

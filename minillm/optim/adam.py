@@ -21,6 +21,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from .. import kernels
 from ..autograd import Tensor
 from ..backend import array_module, cache_blocks
 from .optimizer import Optimizer, _require
@@ -80,6 +81,9 @@ class Adam(Optimizer):
             names = ("m", "v", "v_max") if group["amsgrad"] else ("m", "v")
             state.update({name: xp.zeros(p.shape, dtype=p.dtype) for name in names}, t=0)
         state["t"] += 1
+        if kernels.usable(p.data):
+            kernels.adam.adam_step(group, self.decoupled, state, p.data, grad)
+            return
         if not p.data.flags.c_contiguous:
             p.data = p.data.copy()
         flat = [a.reshape(-1) for a in (p.data, grad, state["m"], state["v"])]

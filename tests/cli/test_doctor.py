@@ -28,6 +28,15 @@ def test_a_healthy_device_passes(device, tmp_path, capsys):
     assert max(map(len, out.splitlines())) <= 88
 
 
+def test_one_training_serves_all_examinations(monkeypatch):
+    places, train = [], doctor.train_here
+    monkeypatch.setattr(
+        doctor, "train_here", lambda place: places.append(str(place)) or train(place)
+    )
+    assert main(["doctor", "--device", "strict"]) == 0
+    assert places == ["strict", "cpu"]
+
+
 def test_a_wrong_backward_pass_is_found(monkeypatch, capsys):
     monkeypatch.setattr(ops, "tanh_backward", lambda grad_out, saved: (grad_out,))
     assert main(["doctor", "--device", "cpu"]) == 1

@@ -23,6 +23,7 @@ import numpy as np
 
 API_FILE = Path(__file__).with_name("cupy_api.json")
 COMPARISONS = {"__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"}  # object has them too
+KERNELS = ("ElementwiseKernel", "ReductionKernel")  # what kernels are made with
 DOORS = {"asnumpy", "get_array_module"}  # names of CuPy that NumPy does not have
 NOT_OPERATORS = {"__array_finalize__", "__array_priority__", "__class_getitem__", "__div__",
                  "__rdiv__", "__idiv__", "__hex__", "__oct__", "__pyx_vtable__", "__slots__",
@@ -103,6 +104,7 @@ def collect(cupy):
     for part, (module, numpy_module) in parts.items():
         names = [n for n in dir(module) if hasattr(numpy_module, n) or n in DOORS]
         table[part] = public(module, names)
+    table["cupy.kernels"] = {name: from_docstring(getattr(cupy, name)) for name in KERNELS}
     table["cupy.ufunc"] = public(cupy.ufunc, dir(cupy.ufunc))
     table["cupy.ndarray"] = public(cupy.ndarray, dir(cupy.ndarray)) | {
         name: "operator"
