@@ -28,6 +28,12 @@ HUB_LINE = "python -m pip install huggingface_hub"
 FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
 
+def _number(error: Exception) -> int:
+    """The errno of a failure; safetensors has it in its words only, "(os error 28)"."""
+    found = re.search(r"os error (\d+)", str(error))
+    return getattr(error, "errno", None) or (int(found[1]) if found else errno.EIO)
+
+
 @contextlib.contextmanager
 def atomic_write(path: "str | Path") -> Iterator[Path]:
     """Give a temporary path to write to; on success it becomes `path`, on failure it is removed.
@@ -45,9 +51,7 @@ def atomic_write(path: "str | Path") -> Iterator[Path]:
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         state = "the file that was there is untouched" if path.exists() else "nothing was written"
-        raise OSError(
-            getattr(error, "errno", None), f"cannot write {path}: {reason} ({state})"
-        ) from error
+        raise OSError(_number(error), f"cannot write {path}: {reason} ({state})") from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()

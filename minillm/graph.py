@@ -156,7 +156,7 @@ def _add_to_leaf(leaf, grad, alone):
         return
     if leaf.grad is not None:
         leaf.grad += grad
-    elif alone and grad.base is None and grad.flags.c_contiguous:
+    elif alone and getattr(grad, "base", grad) is None and grad.flags.c_contiguous:
         leaf.grad = grad
     else:
         leaf.grad = grad.copy()

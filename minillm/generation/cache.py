@@ -93,7 +93,7 @@ class KVCache:
         The results are views: the next step does not change them, reorder and crop may.
         """
         k, v = (_array_of(name, x) for name, x in (("k", k), ("v", v)))
-        keys, start = self._keys[layer], self._filled[layer]
+        keys = self._keys[layer]
         B, G, _, D = keys.shape
         if k.ndim != 4 or k.shape != v.shape or (*k.shape[:2], k.shape[3]) != (B, G, D):
             raise ValueError(
@@ -105,13 +105,20 @@ class KVCache:
                 f"KVCache: k is {k.dtype} and v is {v.dtype}, but the cache holds {keys.dtype}: "
                 "make it with the dtype of the model"
             )
+        k, v = self.write(layer, k, v)
+        return Tensor(k), Tensor(v)
+
+    def write(self, layer: int, k: Any, v: Any) -> tuple[Any, Any]:
+        """What append does, for arrays whose shapes and dtype are known to fit; gives arrays."""
+        start = self._filled[layer]
         end = start + k.shape[2]
-        if end > keys.shape[2]:
+        if end > self._keys[layer].shape[2]:
             self._grow(layer, end)
-        self._keys[layer][:, :, start:end] = k
-        self._values[layer][:, :, start:end] = v
+        keys, values = self._keys[layer], self._values[layer]
+        keys[:, :, start:end] = k
+        values[:, :, start:end] = v
         self._filled[layer] = end
-        return Tensor(self._keys[layer][:, :, :end]), Tensor(self._values[layer][:, :, :end])
+        return keys[:, :, :end], values[:, :, :end]
 
     def _grow(self, layer: int, needed: int) -> None:
         """Room for at least `needed` positions in one layer."""

@@ -24,6 +24,7 @@ from ..autograd import Tensor, unwrap
 from ..backend import beside, default_generator, to_numpy
 from ..nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList, Parameter
 from ..nn.arguments import require_multiple, require_sizes
+from ..recompute import RecomputeMixin
 from .inputs import as_ids, key_mask
 from .output import ModelOutput
 from .pretrained import PretrainedMixin
@@ -202,7 +203,7 @@ class BertLayer(Module):
         return self.output(self.intermediate(x), x)
 
 
-class BertEncoder(Module):
+class BertEncoder(RecomputeMixin, Module):
     """The blocks."""
 
     def __init__(self, config: BertConfig, *, dtype: Any, rng: np.random.Generator) -> None:
@@ -220,7 +221,7 @@ class BertEncoder(Module):
                 states.append(x)
             if want_attentions:
                 attentions.append(layer.attention.self.probabilities(x, visible))
-            x = layer(x, visible)
+            x = self.run_block(layer, x, visible)
         return x, [*states, x], attentions
 
 
@@ -235,7 +236,7 @@ class BertPooler(Module):
         return F.tanh(self.dense(x[:, 0]))
 
 
-class BertPreTrainedModel(PretrainedMixin, Module):
+class BertPreTrainedModel(PretrainedMixin, RecomputeMixin, Module):
     """What all BERT models share: how weights are drawn, and how the files name them."""
 
     config_class = BertConfig

@@ -23,6 +23,7 @@ from ..backend import beside, default_generator
 from ..generation import GenerationMixin, KVCache
 from ..nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList
 from ..nn.arguments import require_multiple, require_sizes
+from ..recompute import RecomputeMixin
 from .causal import CausalLM
 from .inputs import key_mask
 from .pretrained import PretrainedMixin
@@ -148,7 +149,7 @@ class GPT2Block(Module):
         return x + self.mlp(self.ln_2(x))
 
 
-class GPT2Model(Module):
+class GPT2Model(RecomputeMixin, Module):
     """Embedding, blocks and the last layer norm: from token ids to hidden states."""
 
     def __init__(self, config: GPT2Config, *, dtype: Any, rng: np.random.Generator) -> None:
@@ -186,12 +187,12 @@ class GPT2Model(Module):
                 states.append(x)
             if want_attentions:
                 attentions.append(block.attn.probabilities(block.ln_1(x), visible))
-            x = block(x, visible, cache, layer)
+            x = self.run_block(block, x, visible, cache, layer)
         x = self.ln_f(x)
         return x, [*states, x], attentions
 
 
-class GPT2LMHeadModel(CausalLM, GenerationMixin, PretrainedMixin, Module):
+class GPT2LMHeadModel(CausalLM, GenerationMixin, PretrainedMixin, RecomputeMixin, Module):
     """GPT-2 with the output layer: logits for the next token at every position.
 
     >>> import numpy as np

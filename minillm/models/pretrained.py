@@ -138,6 +138,10 @@ class PretrainedMixin:
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path}: {error}") from None
 
+    def read_together(self) -> Iterable[tuple[Any, Any]]:
+        """(a nn.side_by_side.SideBySide, the Linear layers whose matrices shall lie in one array)."""
+        return ()
+
     @classmethod
     def is_transposed(cls, name: str, array: Any) -> bool:
         """Does the parameter of this name lie in the file as (out, in)?"""
@@ -221,9 +225,11 @@ def fill(model: Any, stored: Mapping[str, Any]) -> list[str]:
     if problems:
         lines = "\n  ".join(problems)
         raise ValueError(f"the weights do not fit {type(model).__name__}:\n  {lines}")
+    for joint, layers in model.read_together():
+        joint.join(*layers)
     for name, array in found.items():
         p = own[name]
-        if model.is_transposed(name, p):
+        if model.is_transposed(name, p) and not p.data.T.flags.c_contiguous:
             # The file's order stays in memory.  It costs no turning round, and the product of one
             # row with such a matrix, which is what decoding consists of, reads it in long runs.
             p.data = p.data.reshape(p.shape[::-1]).T

@@ -26,6 +26,7 @@ from ..generation import generate
 from ..nn import Embedding, Linear, Module, Transformer, evaluating
 from ..nn.transformer import ACTIVATIONS
 from ..ops.checks import require_ids
+from ..recompute import RecomputeMixin
 from .inputs import as_ids, key_mask
 from .output import ModelOutput
 from .pretrained import PretrainedMixin
@@ -150,7 +151,7 @@ class DecoderCache:
         self.source = source
 
 
-class Seq2SeqTransformer(PretrainedMixin, Module):
+class Seq2SeqTransformer(PretrainedMixin, RecomputeMixin, Module):
     """Reads a source, writes a target: translation, summaries, answers.
 
     Seq2SeqTransformer(config), or fields of Seq2SeqConfig by name.
@@ -315,11 +316,11 @@ class Seq2SeqTransformer(PretrainedMixin, Module):
         limit = self.config.max_position_embeddings
         require_room(NAME, "decoder_input_ids", ids, limit, cached)
         x, visible = self._embed(self._target_table, ids, decoder_attention_mask, cached)
-        x, past = self.transformer.decoder(
-            x, memory, key_visible=visible, memory_key_visible=memory_visible, is_causal=True,
-            past=None if cache is None else cache.past, use_cache=True,
-        )  # fmt: skip
-        if cache is not None:
+        masks = {"key_visible": visible, "memory_key_visible": memory_visible, "is_causal": True}
+        if cache is None:
+            x = self.transformer.decoder(x, memory, **masks)
+        else:
+            x, past = self.transformer.decoder(x, memory, past=cache.past, use_cache=True, **masks)
             cache.update(past, ids.shape[1])
         x = x[:, -logits_to_keep:] if logits_to_keep else x
         if self.output is None:

@@ -25,6 +25,7 @@ from ..autograd import Tensor
 from ..backend import default_generator
 from ..generation import GenerationMixin
 from ..nn import Embedding, Linear, Module, TransformerEncoder, TransformerEncoderLayer
+from ..recompute import RecomputeMixin
 from .inputs import as_ids, key_mask
 from .output import ModelOutput
 from .pretrained import PretrainedMixin
@@ -76,7 +77,7 @@ class TransformerLMConfig:
         return asdict(self)
 
 
-class TransformerLanguageModel(GenerationMixin, PretrainedMixin, Module):
+class TransformerLanguageModel(GenerationMixin, PretrainedMixin, RecomputeMixin, Module):
     """A Transformer encoder with a causal mask, and logits for the next token at every position.
 
     TransformerLanguageModel(ntoken, ninp, nhead, nhid, nlayers, dropout=0.5), with further fields of
@@ -190,12 +191,11 @@ class TransformerLanguageModel(GenerationMixin, PretrainedMixin, Module):
         else:
             shown, positions = key_mask(NAME, mask, ids, like=x.data, cached=cached)
             key_visible, x = shown[:, 0, 0], self.pos_encoder.at(x, positions)
-        x, past = self.transformer_encoder(
-            x, visible=visible, key_visible=key_visible, is_causal=visible is None,
-            past=None if cache is None else cache.state, use_cache=True,
-        )  # fmt: skip
-        if cache is not None:
-            cache.update(past, ids.shape[1])
+        masks = {"visible": visible, "key_visible": key_visible, "is_causal": visible is None}
+        if cache is None:
+            return self.transformer_encoder(x, **masks)
+        x, past = self.transformer_encoder(x, past=cache.state, use_cache=True, **masks)
+        cache.update(past, ids.shape[1])
         return x
 
 

@@ -21,6 +21,7 @@ import numpy as np
 from .. import functional as F
 from ..autograd import Tensor
 from ..backend import default_generator
+from ..recompute import RecomputeMixin
 from .arguments import require_sizes
 from .attention import MultiHeadAttention, glorot_uniform
 from .containers import ModuleList
@@ -158,7 +159,7 @@ class TransformerEncoderLayer(Module):
         return f"norm_first={self.norm_first}"
 
 
-class TransformerEncoder(Module):
+class TransformerEncoder(RecomputeMixin, Module):
     """A stack of encoder layers, each a copy of the given one: equal values, parameters of its own.
 
     norm         a module applied after the last layer, which pre-norm stacks need
@@ -186,7 +187,7 @@ class TransformerEncoder(Module):
     ) -> Any:
         """All layers; the arguments are those of each layer, `past` and the cache lists of theirs."""
         masks = {"visible": visible, "key_visible": key_visible, "is_causal": is_causal}
-        x, caches = _through(self.layers, x, past, use_cache, **masks)
+        x, caches = _through(self, x, past, use_cache, **masks)
         x = x if self.norm is None else self.norm(x)
         return (x, caches) if use_cache else x
 
@@ -290,7 +291,7 @@ class TransformerDecoderLayer(Module):
         return f"norm_first={self.norm_first}"
 
 
-class TransformerDecoder(Module):
+class TransformerDecoder(RecomputeMixin, Module):
     """A stack of decoder layers, each a copy of the given one: equal values, parameters of its own.
 
     norm         a module applied after the last layer, which pre-norm stacks need
@@ -326,12 +327,12 @@ class TransformerDecoder(Module):
             "key_visible": key_visible, "memory_key_visible": memory_key_visible,
             "is_causal": is_causal,
         }  # fmt: skip
-        x, caches = _through(self.layers, x, past, use_cache, **options)
+        x, caches = _through(self, x, past, use_cache, **options)
         x = x if self.norm is None else self.norm(x)
         return (x, caches) if use_cache else x
 
 
-class Transformer(Module):
+class Transformer(RecomputeMixin, Module):
     """Encoder and decoder: reads one sequence, and writes another with it in view (figure 1).
 
     Token embeddings, positions and the output layer are not part of it, as in PyTorch.
@@ -439,9 +440,10 @@ def _copies(stack: str, layer: Module, count: int) -> ModuleList:
 
 
 def _through(
-    layers: ModuleList, x: Any, past: Any, use_cache: bool, **options: Any
+    stack: Any, x: Any, past: Any, use_cache: bool, **options: Any
 ) -> tuple[Any, list[Any]]:
     """x through all layers, and their caches."""
+    layers = stack.layers
     if past is None:
         past = [None] * len(layers)
     if len(past) != len(layers):
@@ -452,5 +454,5 @@ def _through(
             x, cache = layer(x, past=before, use_cache=True, **options)
             caches.append(cache)
         else:
-            x = layer(x, **options)
+            x = stack.run_block(layer, x, **options)
     return x, caches

@@ -4,8 +4,14 @@ import numpy as np
 import pytest
 
 from minillm import no_grad
+from minillm.debugging import recording
+from minillm.finetuning import LoraConfig, add_adapters, add_lora
+from minillm.generation import KVCache
 from minillm.gradcheck import check_model
 from minillm.models import LlamaConfig, LlamaForCausalLM
+from minillm.models.llama import LlamaModel
+from minillm.nn import WeightNorm
+from minillm.optim import AdamW
 
 from .golden import assert_gradients, load, with_weights
 
@@ -113,6 +119,134 @@ def test_a_cache_changes_nothing(ids, steps):
             start += n
     assert cache.length == 11
     np.testing.assert_allclose(np.concatenate(found, axis=1), expected, rtol=1e-5, atol=1e-5)
+
+
+@pytest.fixture
+def steps(monkeypatch):
+    """How many tokens went the way of arrays."""
+    calls, step = [], LlamaModel.step
+
+    def counted(self, x, *arguments):
+        calls.append(len(x))
+        return step(self, x, *arguments)
+
+    monkeypatch.setattr(LlamaModel, "step", counted)
+    return calls
+
+
+def token_by_token(llama, ids, start=4):
+    """Logits (B, T - start, V) after a prompt of `start` tokens."""
+    with no_grad():
+        cache, found = llama.new_cache(len(ids), ids.shape[1]), []
+        llama(ids[:, :start], cache=cache)
+        for t in range(start, ids.shape[1]):
+            found.append(llama(ids[:, t : t + 1], cache=cache).logits.data)
+    return np.concatenate(found, axis=1)
+
+
+@pytest.mark.parametrize("loaded", [False, True])
+@pytest.mark.parametrize("changes", [*VARIANTS.values(), {"rope_interleaved": True}])
+@pytest.mark.parametrize("rows", [1, 2])
+def test_a_step_on_arrays_is_the_formula_on_tensors(ids, tmp_path, steps, changes, loaded, rows):
+    llama, ids, error = model(**changes), ids[:rows], 1e-12
+    if loaded:  # query, key and value lie in one array then, and gate and up; in float32
+        llama.save_pretrained(tmp_path)
+        llama, error = LlamaForCausalLM.from_pretrained(tmp_path), 5e-5
+        assert all(joint.matrix(*layers) is not None for joint, layers in llama.read_together())
+    found = token_by_token(llama, ids)
+    assert steps == [rows] * 7
+    np.testing.assert_allclose(found, llama(ids).logits.data[:, 4:], rtol=error, atol=error)
+
+
+def test_steps_on_arrays_write_the_tokens_of_transformers(tiny, steps):
+    llama, golden = tiny
+    text = llama.generate(golden["ids"][:1, :7], max_new_tokens=9, eos_token_id=5, pad_token_id=2)
+    expected = golden["text"]["1"][:1]  # a row without padding, so it is independent of the others
+    np.testing.assert_array_equal(text, expected[:, : text.shape[1]])
+    assert len(steps) == text.shape[1] - 8 > 0
+
+
+def adapt_by_lora(llama):
+    add_lora(llama, LoraConfig(r=2, alpha=6, target_modules=["down_proj", "k_proj"]))
+    for name, p in llama.named_parameters():
+        if name.endswith("lora_B"):
+            p.data[...] = 0.3
+
+
+def adapt_by_bottlenecks(llama):
+    for name, p in add_adapters(llama, 3).named_parameters():
+        if name.endswith("up.weight"):
+            p.data[...] = 0.3
+
+
+def normalize_weights(llama):
+    layer = llama.model.layers[1].mlp
+    layer.up_proj = WeightNorm(layer.up_proj)
+
+
+@pytest.mark.parametrize("change", [adapt_by_lora, adapt_by_bottlenecks, normalize_weights])
+def test_parts_of_other_kinds_are_computed_by_their_forward(ids, tmp_path, steps, change):
+    model(np.float32).save_pretrained(tmp_path)
+    llama = LlamaForCausalLM.from_pretrained(tmp_path)
+    plain = token_by_token(llama, ids)
+    assert steps
+    steps.clear()
+    change(llama.train().eval())
+    found = token_by_token(llama, ids)
+    assert not steps
+    with no_grad():
+        expected = llama(ids).logits.data[:, 4:]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    assert change is normalize_weights or np.abs(found - plain).max() > 0.01
+
+
+def test_a_loaded_model_can_be_trained_on_and_generate_again(ids, tmp_path, steps):
+    model(np.float32).save_pretrained(tmp_path)
+    llama = LlamaForCausalLM.from_pretrained(tmp_path)
+    before = token_by_token(llama, ids)
+    optimizer = AdamW(llama.named_parameters(), lr=0.1)
+    llama(ids, labels=ids).loss.backward()
+    optimizer.step()
+    found = token_by_token(llama, ids)
+    np.testing.assert_allclose(found, llama(ids).logits.data[:, 4:], rtol=1e-4, atol=1e-4)
+    assert len(steps) == 14
+    assert np.abs(found - before).max() > 0.1
+
+
+def test_a_step_where_gradients_are_recorded_is_refused(ids, steps):
+    llama = model()
+    with no_grad():
+        cache = llama.new_cache(2, 11)
+        llama(ids[:, :4], cache=cache)
+    with pytest.raises(RuntimeError, match="no_grad"):
+        llama(ids[:, 4:5], cache=cache)
+    assert not steps
+
+
+@pytest.mark.parametrize(
+    ("other", "error", "message"),
+    [
+        ({"batch": 1}, ValueError, "batch 1"),
+        ({"heads": 1}, ValueError, "heads 1"),
+        ({"width": 1}, ValueError, "width 1"),
+        ({"dtype": np.float32}, TypeError, "float32"),
+    ],
+)
+def test_a_cache_of_another_model_is_refused(ids, other, error, message):
+    sizes = {"layers": 2, "batch": 2, "heads": 3, "width": 10, "capacity": 5, "dtype": np.float64}
+    with no_grad(), pytest.raises(error, match=message):
+        model()(ids[:, :1], cache=KVCache(**{**sizes, **other}))
+
+
+def test_every_operation_of_a_token_can_be_watched(ids, steps):
+    llama, names = model(), []
+    with no_grad():
+        cache = llama.new_cache(2, 11)
+        llama(ids[:, :4], cache=cache)
+        with recording(lambda node, *call: names.append(node.op.name)):
+            llama(ids[:, 4:5], cache=cache)
+    assert names.count("scaled_dot_product_attention") == names.count("silu") == 2
+    assert not steps
 
 
 def test_a_cache_of_a_padded_batch_changes_nothing(ids):
