@@ -6,10 +6,10 @@ import inspect
 import pytest
 
 PACKAGES = [
-    "minillm", "minillm.ops", "minillm.functional", "minillm.gradcheck", "minillm.nn",
-    "minillm.optim", "minillm.tokenizers", "minillm.data", "minillm.generation", "minillm.models",
-    "minillm.training", "minillm.finetuning", "minillm.viz", "minillm.classroom",
-    "minillm.tasks",
+    "minillm", "minillm.kernels", "minillm.ops", "minillm.functional", "minillm.gradcheck",
+    "minillm.nn", "minillm.optim", "minillm.tokenizers", "minillm.data", "minillm.generation",
+    "minillm.models", "minillm.cluster", "minillm.training", "minillm.finetuning", "minillm.viz",
+    "minillm.classroom", "minillm.tasks",
 ]  # fmt: skip
 NAMES = [
     (package, name) for package in PACKAGES for name in importlib.import_module(package).__all__

@@ -9,9 +9,9 @@ import minillm
 
 ROOT = Path(minillm.__file__).parent
 LAYERS = [
-    "version", "backend", "files", "terminal", "ops", "operation", "debugging", "graph", "autograd",
-    "functional", "viz", "gradcheck", "classroom", "nn", "optim", "tokenizers", "data", "generation",
-    "models", "training", "finetuning", "tasks", "cli",
+    "version", "backend", "files", "terminal", "kernels", "ops", "operation", "debugging", "graph",
+    "autograd", "recompute", "functional", "viz", "gradcheck", "classroom", "nn", "optim",
+    "tokenizers", "data", "generation", "models", "cluster", "training", "finetuning", "tasks", "cli",
 ]  # fmt: skip
 FILES = sorted(ROOT.rglob("*.py"))
 

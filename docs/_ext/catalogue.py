@@ -11,16 +11,16 @@ from docstrings import Names, numbered_results
 from staging import Formula
 
 PACKAGES = [
-    "minillm", "minillm.ops", "minillm.functional", "minillm.gradcheck", "minillm.nn",
-    "minillm.optim", "minillm.tokenizers", "minillm.data", "minillm.generation", "minillm.models",
-    "minillm.training", "minillm.finetuning", "minillm.viz", "minillm.classroom",
-    "minillm.tasks",
+    "minillm", "minillm.kernels", "minillm.ops", "minillm.functional", "minillm.gradcheck",
+    "minillm.nn", "minillm.optim", "minillm.tokenizers", "minillm.data", "minillm.generation",
+    "minillm.models", "minillm.cluster", "minillm.training", "minillm.finetuning", "minillm.viz",
+    "minillm.classroom", "minillm.tasks",
 ]  # fmt: skip
 
 ORDER = [  # of the first level: what stands below may import what stands above
-    "version", "backend", "files", "terminal", "ops", "operation", "debugging", "graph", "autograd",
-    "functional", "viz", "gradcheck", "classroom", "nn", "optim", "tokenizers", "data", "generation",
-    "models", "training", "finetuning", "tasks", "cli",
+    "version", "backend", "files", "terminal", "kernels", "ops", "operation", "debugging", "graph",
+    "autograd", "recompute", "functional", "viz", "gradcheck", "classroom", "nn", "optim",
+    "tokenizers", "data", "generation", "models", "cluster", "training", "finetuning", "tasks", "cli",
 ]  # fmt: skip
 
 DERIVED = [  # folders whose files chapters derive; of two files with one name the first is meant

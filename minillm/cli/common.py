@@ -136,6 +136,8 @@ def add_text_argument(parser: argparse.ArgumentParser) -> None:
 def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1337, help="same seed, same model")
     parser.add_argument("--device", help="cpu, cuda or cuda:1; MINILLM_DEVICE or cpu if not given")
+    parser.add_argument("--workers", type=int, metavar="N",
+                        help="threads that share each batch; what pays here if not given")  # fmt: skip
 
 
 def load_text(path: str | None) -> tuple[str, str]:

@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
         f"character,\nfrom {source}: {len(text):,} characters, {len(task.tokenizer)} different.\n"
         f"It trains on the first 90 % and is tested on the rest.\n"
     )
-    history = train_and_show(task, prompt)
+    history = train_and_show(task, prompt, arguments.workers)
     if history.interrupted:
         return 130
     baselines = show_comparison(task, history.history["val_loss"][-1])
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def train_and_show(task: common.Task, prompt: str) -> History:
+def train_and_show(task: common.Task, prompt: str, workers: int | None) -> History:
     """Train, with a sample before, halfway and after."""
     steps = task.recipe.steps
 
@@ -84,6 +84,7 @@ def train_and_show(task: common.Task, prompt: str) -> History:
         clip=task.recipe.clip,
         evaluate_every=max(steps // 6, 1),
         on_step=on_step,
+        workers=workers,
     )
     if not history.interrupted:
         show_sample(task, prompt, f"After {steps} steps:")

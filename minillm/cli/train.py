@@ -8,12 +8,15 @@ import sys
 import time
 from pathlib import Path
 
+from ..cluster import Ranks
 from ..training import History, bits_per_byte, fit, perplexity, uniform_loss
 from ..training.checkpoint import read_index
 from . import common
 
 SUMMARY = "Train a small GPT on a text, character by character."
 EXAMPLE = "python -m minillm train --text poems.txt --out runs/poems --steps 500"
+SEVERAL = """mpiexec -n 4 python -m mpi4py -m minillm train --text poems.txt   trains with four
+processes, which share the rows of each batch and give the same model; needs the extra mpi"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--accumulate", type=int, default=1, help="batches per step")
     parser.add_argument("--evaluate-every", type=int, metavar="STEPS", help="a tenth of all steps")
     common.add_training_arguments(parser)
+    parser.add_argument_group("several processes or machines", SEVERAL)
     recipe = parser.add_argument_group("recipe", "each replaces one number of the preset")
     for field in dataclasses.fields(common.Recipe):
         if field.name == "bias":
@@ -41,6 +45,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    ranks = Ranks()
+    try:
+        ready, error = prepare(arguments, ranks), None
+    except Exception as found:
+        if ranks.size == 1:
+            raise
+        ready, error = None, found
+    # bad arguments are bad on every rank: the first one that fails says it, and all end
+    failed = ranks.sum([error is not None and rank == ranks.rank for rank in range(ranks.size)])
+    with ranks, ranks.share_cores():
+        if ready is not None and not failed.any():
+            return train(*ready, arguments, ranks)
+        if ranks.rank != failed.argmax():
+            return 0  # the status of the job is that of the rank that failed
+        if error is not None and arguments.traceback:
+            raise error
+        print(f"minillm train: error: {error}", file=sys.stderr)
+        ranks.linger()
+        return 1
+
+
+def prepare(arguments: argparse.Namespace, ranks: Ranks) -> tuple[common.Task, str]:
+    """(what to train, on what text), after saying so."""
     changes = {
         field.name: value
         for field in dataclasses.fields(common.Recipe)
@@ -49,37 +76,51 @@ def run(arguments: argparse.Namespace) -> int:
     recipe = dataclasses.replace(common.PRESETS[arguments.preset], **changes)
     if "warmup" not in changes:
         recipe = dataclasses.replace(recipe, warmup=min(recipe.warmup, recipe.steps // 10))
-    out = Path(arguments.out)
-    check_folder(out, recipe.steps, arguments.resume)
+    check_folder(Path(arguments.out), recipe.steps, arguments.resume)
     text, source = common.load_text(arguments.text)
     task = common.prepare(text, recipe, arguments.seed, arguments.device)
-    print(
-        f"{source}: {len(text):,} characters, {len(task.tokenizer)} different; "
-        f"training on the first 90 %\n"
-        f"GPT with {task.model.num_parameters():,} parameters: {recipe.layers} layers, "
-        f"{recipe.heads} heads, width {recipe.width}; {recipe.steps} steps, seed {arguments.seed}"
-    )
-    out.mkdir(parents=True, exist_ok=True)  # a folder that cannot be made should fail now
+    if ranks.first:
+        several = f"; {ranks.size} processes" if ranks.size > 1 else ""
+        print(
+            f"{source}: {len(text):,} characters, {len(task.tokenizer)} different; "
+            f"training on the first 90 %\n"
+            f"GPT with {task.model.num_parameters():,} parameters: {recipe.layers} layers, "
+            f"{recipe.heads} heads, width {recipe.width}; {recipe.steps} steps, "
+            f"seed {arguments.seed}{several}"
+        )
+        Path(arguments.out).mkdir(parents=True, exist_ok=True)  # what cannot be made fails now
+    return task, source
+
+
+def train(task: common.Task, source: str, arguments: argparse.Namespace, ranks: Ranks) -> int:
+    """Train, and on the first rank save and show the result."""
+    out = Path(arguments.out)
     started = time.perf_counter()
     history = fit(
         task.model,
         task.optimizer,
         task.train,
         task.validation,
-        steps=recipe.steps,
+        steps=task.recipe.steps,
         loss=common.loss,
         schedule=task.schedule,
-        clip=recipe.clip,
+        clip=task.recipe.clip,
         accumulate=arguments.accumulate,
         evaluate_every=arguments.evaluate_every,
         checkpoint=out / "checkpoint",
         resume=arguments.resume,
+        workers=arguments.workers,
+        ranks=ranks if ranks.size > 1 else None,
     )
+    if not ranks.first:
+        return 0
     if history.interrupted:
+        ranks.linger()
         return 130
     common.save_model(task.model, task.tokenizer, out)
     print_result(task, history.history["val_loss"][-1], time.perf_counter() - started, out)
-    draw_losses(history, len(task.tokenizer), source, Path(arguments.picture or out / "loss.png"))
+    picture = Path(arguments.picture or out / "loss.png")
+    draw_losses(history, len(task.tokenizer), source, picture)
     return 0
 
 

@@ -26,7 +26,7 @@ import functools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import threadpoolctl
@@ -39,6 +39,15 @@ from .objective import count_targets, count_tokens, forward_batch, split_batch
 
 PAYS = 2**29  # parameters x positions of a batch, from which on two threads beat one
 MOST = 8  # workers that are chosen by themselves: each of them holds a gradient of the whole model
+
+
+class _Part(NamedTuple):
+    """What forward made of one part of a batch; the defaults are a part without targets."""
+
+    output: Any = None
+    mean: Any = None  # the mean loss, to be differentiated
+    loss: float = 0.0  # its value
+    targets: int = 0
 
 
 class BatchGradient:
@@ -88,17 +97,16 @@ class BatchGradient:
         seed = int(default_generator().integers(2**62))
         mine = split_batch(batch, self.parts)[self.first : self.first + self.workers]
         done = self._each(self._forward, mine, [seed] * self.workers)
-        loss, targets = self._over_ranks(
-            np.sum([(n * value, n) for _, _, value, n in done], axis=0)
-        )
-        total = max(
-            float(targets), 1.0
-        )  # without any target every loss is 0, and so is the gradient
-        self._each(
-            _backward, [mean for _, mean, _, _ in done], [share * d[3] / total for d in done]
-        )
+        loss, targets = sum(part.loss * part.targets for part in done), sum(p.targets for p in done)
+        if self.ranks:
+            loss, targets = self.ranks.sum([loss, targets]).tolist()
+        if not targets:  # as in one process: zeros, which still move an optimiser with momentum
+            output, mean = forward_batch(self.replicas[0], batch, self.loss)
+            (mean * share).backward()
+            return host_number(mean.data), [(batch, output)]
+        self._each(_backward, done, [share / targets] * self.workers)
         pairs = zip(mine, done, strict=True)
-        return float(loss / total), [(part, d[0]) for part, d in pairs if part is not None]
+        return loss / targets, [(part, result.output) for part, result in pairs if part is not None]
 
     def finish(self) -> None:
         """Bring the gradients of all parts together, once per step."""
@@ -106,9 +114,6 @@ class BatchGradient:
             self._collect()
         if self.ranks:
             self.ranks.sum_gradients(list(self.model.parameters()))
-
-    def _over_ranks(self, numbers: np.ndarray) -> np.ndarray:
-        return self.ranks.sum(numbers) if self.ranks else numbers
 
     def _each(self, function: Callable, *arguments: list) -> list:
         """function(number, *arguments) for each part of this process, in a thread of its own."""
@@ -119,16 +124,15 @@ class BatchGradient:
             jobs = [self.pool.submit(function, *call) for call in calls]
             return [job.result() for job in jobs]
 
-    def _forward(self, number: int, part: Any, seed: int) -> tuple[Any, Any, float, int]:
-        """(output, mean loss, its value, number of targets) of one part."""
+    def _forward(self, number: int, part: Any, seed: int) -> "_Part":
         model = self.replicas[number]
         if model is not self.model:
             share_arrays(self.model, model)
         if part is None:
-            return None, None, 0.0, 0
+            return _Part()
         with generator_of_this_thread(np.random.default_rng([seed, self.first + number])):
             output, mean = forward_batch(model, part, self.loss)
-        return output, mean, host_number(mean.data), count_targets(output, part)
+        return _Part(output, mean, host_number(mean.data), count_targets(output, part))
 
     def _collect(self) -> None:
         """Sum (2) over the replicas, in their order, into the model."""
@@ -152,9 +156,9 @@ class BatchGradient:
         self._each(add_up)
 
 
-def _backward(number: int, mean: Any, factor: float) -> None:
-    if mean is not None:
-        (mean * factor).backward()
+def _backward(number: int, part: _Part, share: float) -> None:
+    if part.mean is not None:
+        (part.mean * (share * part.targets)).backward()  # the weight n_k / n of (2)
 
 
 def replica(model: Any) -> Any:

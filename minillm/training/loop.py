@@ -102,11 +102,11 @@ def fit(
     >>> history.history["loss"][-1] < 0.1
     True
     """
+    _begin(model, ranks)
     batches, total, period = _plan(
         train, epochs, steps, accumulate, batch_size, shuffle, evaluate_every
     )
     _check_options(clip, resume, checkpoint, extra, early_stopping, validation)
-    keep_freed_memory()
     saver = _Saver(checkpoint, model, optimizer, schedule, extra, batches, early_stopping, ranks)
     history = History()
     first = saver.resume(history) if resume else 0
@@ -294,6 +294,13 @@ def _plan(
     )
 
 
+def _begin(model: Any, ranks: Any) -> None:
+    """What comes first: the order of the data is drawn from random numbers that the ranks share."""
+    keep_freed_memory()
+    if ranks:
+        ranks.share(model)
+
+
 def _share_out(
     model: Any, optimizer: Any, loss: Any, stream: Iterator[Any], workers: int | None, ranks: Any,
     saver: "_Saver",
@@ -303,15 +310,11 @@ def _share_out(
         raise ValueError(
             f"fit: workers must be at least 1, got {workers!r}; None to let fit choose"
         )
-    if ranks:
-        ranks.share(
-            model
-        )  # every process starts from the first one's parameters and random numbers
-    chosen = workers or saver.workers
+    chosen = workers or (1 if ranks else saver.workers)  # ranks have the other cores
     if chosen is None:
         head = list(itertools.islice(stream, 1))
         stream = itertools.chain(head, stream)
-        chosen = choose_workers(model, loss, head[0]) if head and not ranks else 1
+        chosen = choose_workers(model, loss, head[0]) if head else 1
     if chosen * (ranks.size if ranks else 1) > 1:
         own = {id(p) for p in model.parameters()}
         if any(id(p) not in own for group in optimizer.groups for _, p in group["params"]):

@@ -15,6 +15,7 @@ from matplotlib.image import imread
 import minillm
 from minillm.cli import main
 from minillm.cli.main import COMMANDS
+from minillm.training.checkpoint import read_index
 
 WIDTH = 88
 ENVIRONMENT = {
@@ -193,6 +194,13 @@ def test_train_twice_gives_the_same_bits_and_another_seed_others(tmp_path):
     a, b, c = ((tmp_path / name / "model.safetensors").read_bytes() for name in "abc")
     assert a == b
     assert a != c
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_train_shares_each_batch_among_the_workers_it_is_told(tmp_path, workers):
+    out = tmp_path / "run"
+    train_tiny(write_text(tmp_path), out, "--steps", 2, "--workers", workers)
+    assert read_index(out / "checkpoint")["extra"]["workers"] == workers
 
 
 def test_train_resumes_to_a_larger_number_of_steps(tmp_path):
@@ -417,6 +425,7 @@ def test_a_bad_option_of_generate_is_one_line(trained, capsys, option, value, wo
         ("--lr", "-1", "lr must be at least 0"),
         ("--device", "tpu", "'tpu' is unknown"),
         ("--dropout", "2", "probability"),
+        ("--workers", "0", "workers must be at least 1"),
     ],
 )
 def test_a_bad_option_of_train_is_one_line(tmp_path, capsys, option, value, word):
