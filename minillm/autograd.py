@@ -52,10 +52,11 @@ def differentiable(forward, backward, *, outputs=1):
             values.append(x.data if is_tensor else x if type(x) is float else unwrap(x))
         if op.no_gradient:
             op.refuse_gradients(edges)
-        out, saved = forward(*values, **options)
         recording = recording and any(edges)
         if not recording and not watching:
+            out, _ = op.short(*values, **options)
             return Tensor(out) if outputs == 1 else tuple(map(Tensor, out))
+        out, saved = forward(*values, **options)
         saved = op.kept(saved, edges) if op.reads else saved
         if outputs == 1 and not watching:  # the usual call
             tensor = Tensor(out)

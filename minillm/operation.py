@@ -30,6 +30,7 @@ class Operation:
         self.variadic = any(p.kind is _VARIADIC for p in parameters.values())
         self.no_gradient = [self.arrays.index(n) for n in getattr(forward, "no_gradient", ())]
         self.reads = getattr(backward, "kept", None)
+        self.short = getattr(forward, "short", forward)  # what runs where no gradient is wanted
         self.takes_needs = "needs" in inspect.signature(backward).parameters
 
     def bind(self, inputs: tuple, options: dict[str, Any]) -> tuple[tuple, dict[str, Any]]:

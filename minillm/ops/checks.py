@@ -168,6 +168,19 @@ def unknown_option(operation: str, name: str, known: Any) -> TypeError:
     return TypeError(f"{operation}: unknown option {name!r}; it takes {', '.join(known)}")
 
 
+def without_gradient(short: Callable) -> Callable:
+    """Name a shorter forward, for calls that record nothing: same arguments, output and errors.
+
+    It returns (output, ()), because there is nothing to save.
+    """
+
+    def decorate(forward: Callable) -> Callable:
+        forward.short = short  # type: ignore[attr-defined]
+        return forward
+
+    return decorate
+
+
 def gets_no_gradient(*names: str) -> Callable:
     """Mark array arguments of a forward as data, such as targets: their gradient is always None."""
 

@@ -6,7 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from minillm import ops
+import minillm.functional as F
+from minillm import Tensor, debug, no_grad, ops
 from tests import reference
 
 GRID = np.concatenate([np.linspace(-12, 12, 4801), [-1e4, -100.0, -28.5, 28.5, 100.0, 1e4, 1e10]])
@@ -127,3 +128,29 @@ def test_an_unknown_form_is_refused():
 def test_integers_are_refused():
     with pytest.raises(TypeError, match="gelu: x must be floating"):
         ops.gelu_forward(np.array([1, 2]))
+
+
+@pytest.mark.parametrize("form", ["none", "tanh"])
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+@pytest.mark.parametrize("shape", [(), (0,), (3, 5), (70_001,)])
+def test_without_a_gradient_the_output_has_the_same_bits(form, dtype, shape, rng):
+    x = (3 * rng.standard_normal(shape)).astype(dtype)
+    out, saved = ops.gelu_forward.short(x, approximate=form)
+    assert saved == ()
+    assert out.dtype == dtype
+    np.testing.assert_array_equal(out, ops.gelu_forward(x, approximate=form)[0])
+
+
+def test_the_shorter_way_runs_exactly_where_nothing_is_recorded(monkeypatch):
+    ran = []
+    monkeypatch.setattr(F.gelu.op, "short", lambda x: (ran.append(x.shape), (x * 0, ()))[1])
+    x = Tensor(np.ones(3, np.float32), requires_grad=True)
+    F.gelu(x)
+    assert not ran
+    F.gelu(x.detach())
+    with no_grad():
+        F.gelu(x)
+    assert ran == [(3,), (3,)]
+    with debug():  # which looks at what is saved
+        F.gelu(x.detach())
+    assert len(ran) == 2
