@@ -322,7 +322,7 @@ first_step = train(TinyGPT(), lr=0.5, steps=1, watch_at=0)[1]
 assert first_step["blocks"][1] > 1
 assert first_step["head"][1] > 1
 assert np.mean(by_fault[2][0][90:100]) < 0.1
-assert abs(last[1] - unigram_loss(train_ids, test_ids, V)) < 0.15
+assert abs(last[1] - unigram_loss(train_ids, test_ids, V)) < 0.3
 
 # %% [markdown]
 # Take paper and match letters and numbers, before you open the answers. Three questions help: is the first loss right? Is
