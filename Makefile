@@ -1,6 +1,6 @@
 # Every target works first, alone, on a machine with Python >= 3.10, make and a package index.
 #   make demo     set up the core and watch a GPT learn          make test    set up all, run the tests
-#   make lint     style and types                                make bench   compare with PyTorch
+#   make lint     style and types                                make bench   compare with other libraries
 #   make lab      open the notebooks            make notebooks  build them again from their scripts
 #   make docs     the site, build/docs/html      make test-docs  the site in a browser
 #   make test-weights   download published weights into build/weights, test that they run

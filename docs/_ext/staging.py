@@ -26,7 +26,7 @@ PARTS = [  # headings of the table of contents, each with the numbers of its cha
 ]
 PAGES = [  # headings, each with pages of docs/ in this order; what is not named here goes last
     ("Beside the book", ["notation", "glossary", "rosetta", "articles", "coverage", "cuda"]),
-    ("Figures", ["tasks", "benchmarks", "memory", "cluster", "gradient-checkers"]),
+    ("Figures", ["tasks", "benchmarks", "speed", "memory", "cluster", "gradient-checkers"]),
     ("Teaching and taking part", ["for-instructors", "contributing", "readme.zh-CN"]),
 ]
 TITLES = {"readme.zh-CN": "中文 <readme.zh-CN>"}  # where the page's own does not say enough

@@ -1,19 +1,17 @@
-"""One decoding step of SmolLM2's shape (135 M weights, drawn at random) with the cache."""
+"""One decoding step of SmolLM2's shape with the cache, and the time memory alone would take."""
 
-import tempfile
-
+import bench_workloads
 import numpy as np
-from timing import median_ms
+from timing import median_ms, memory_mb
 
 from minillm import no_grad
 from minillm.models import LlamaConfig, LlamaForCausalLM
 
-SMOLLM2 = {
-    "vocab_size": 49152, "hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30,
-    "num_attention_heads": 9, "num_key_value_heads": 3, "max_position_embeddings": 8192,
-    "tie_word_embeddings": True, "rope_theta": 100000.0, "rms_norm_eps": 1e-5,
-}  # fmt: skip
-PROMPT, STEPS = 64, 40
+
+def save_model(folder):
+    """Draw weights of the right shape, and save them where all peers load them from."""
+    config = LlamaConfig(**bench_workloads.SMOLLM2)
+    LlamaForCausalLM(config, rng=np.random.default_rng(0)).save_pretrained(folder)
 
 
 def bandwidth_ms(weights, repeats=9):
@@ -24,36 +22,42 @@ def bandwidth_ms(weights, repeats=9):
     return median_ms(lambda: matrix @ vector, repeats) * weights / matrix.size
 
 
-def decode(rng):
-    """A dictionary with the milliseconds of one token, and those that the memory alone would take."""
-    with (
-        tempfile.TemporaryDirectory() as folder
-    ):  # the weights lie in memory as loading leaves them
-        LlamaForCausalLM(LlamaConfig(**SMOLLM2), rng=rng).save_pretrained(folder)
-        model = LlamaForCausalLM.from_pretrained(folder)
-    cache = model.new_cache(1, PROMPT + STEPS + 8)
+def decode(job):
+    """The milliseconds of one token, and those that the memory alone would take."""
+    s = job.sizes
+    model = LlamaForCausalLM.from_pretrained(job.model)
+    cache = model.new_cache(1, s["prompt"] + s["warm_up"] + s["steps"])
+    found = []
     with no_grad():
-        model(rng.integers(0, 49152, (1, PROMPT)), cache=cache, logits_to_keep=1)
-        token = np.array([[7]])
+        ids = np.random.default_rng(1).integers(0, s["model"]["vocab_size"], (1, s["prompt"]))
 
         def step():
-            nonlocal token
-            logits = model(token, cache=cache, logits_to_keep=1).logits.data
-            token = logits[:, -1].argmax(axis=-1)[:, None]
+            nonlocal ids
+            logits = model(ids, cache=cache, logits_to_keep=1).logits.data[:, -1]
+            ids = logits.argmax(axis=-1)[:, None]
+            found.append(float(logits[0, ids[0, 0]]))
 
-        for _ in range(4):
+        for _ in range(s["warm_up"]):
             step()
-        ms = median_ms(step, STEPS)
-    weights = sum(p.size for p in model.parameters())
-    return {"ms": ms, "limit_ms": bandwidth_ms(weights), "gemm_ms": products_ms(model)}
+        ms = median_ms(step, s["steps"])
+    rss_mb, weights = memory_mb(), sum(p.size for p in model.parameters())
+    return {
+        "ms": ms, "rss_mb": rss_mb, "check": found[: s["warm_up"]],
+        "bandwidth_ms": bandwidth_ms(weights), "matrices_ms": matrices_ms(model, s["steps"]),
+    }  # fmt: skip
 
 
-def products_ms(model):
+def matrices_ms(model, repeats):
     """Milliseconds of the matrix-vector products of one step, with the model's own weights."""
-    matrices = [
-        p.data for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name
-    ]
-    matrices.append(model.model.embed_tokens.weight.data.T)
+    matrices = [model.model.embed_tokens.weight.data.T]
+    for layer in model.model.layers:
+        attention, mlp = layer.self_attn, layer.mlp
+        matrices += [
+            attention.joint.matrix(attention.q_proj, attention.k_proj, attention.v_proj),
+            attention.o_proj.weight.data,
+            mlp.joint.matrix(mlp.gate_proj, mlp.up_proj),
+            mlp.down_proj.weight.data,
+        ]
     rows = {m.shape[0]: np.ones((1, m.shape[0]), np.float32) for m in matrices}
 
     def products():
@@ -61,4 +65,4 @@ def products_ms(model):
             rows[m.shape[0]] @ m
 
     products()
-    return median_ms(products, STEPS)
+    return median_ms(products, repeats)

@@ -1,164 +1,252 @@
-"""One step of each workload with minillm:  python with_minillm.py WORKLOAD (see the end)."""
+"""One step of each workload with minillm:  python with_minillm.py WORKLOAD (--help)."""
 
-import json
 import sys
+import tempfile
 
+import bench_products
+
+if "--record" in sys.argv:
+    bench_products.watch_imports()
+
+import bench_weights
 import numpy as np
-from decode_minillm import decode as decoding_step
-from timing import WARM_UP, median_ms, peak_mb, report
+from bench_gradcheck import gradcheck
+from decode_minillm import decode, save_model
+from timing import forward, main, median_ms, memory_mb, training
 
-from minillm import Tensor, nn, no_grad
+from minillm import Tensor, no_grad
 from minillm import functional as F
-from minillm.cli.common import PRESETS, build_model, build_optimizer
-from minillm.gradcheck.suite import check_operations
-from minillm.models import BertConfig, BertForSequenceClassification
-from minillm.optim import Adam, AdamW, clip_grad_norm_
+from minillm.models import (
+    BertConfig,
+    BertForSequenceClassification,
+    GPT2Config,
+    GPT2LMHeadModel,
+    LSTMClassifier,
+    TransformerLanguageModel,
+)
+from minillm.optim import AdamW, clip_grad_norm_
+from minillm.tokenizers import GPT2Tokenizer
 from minillm.training import keep_freed_memory
+from minillm.training.gradients import BatchGradient, choose_workers
 
-rng = np.random.default_rng(0)
+LAYER = {  # of nn.TransformerEncoder -> bench_weights.layers
+    "self_attention.query": "query", "self_attention.key": "key", "self_attention.value": "value",
+    "self_attention.output": "output", "feed_forward.linear1": "linear1",
+    "feed_forward.linear2": "linear2", "norm1": "norm1", "norm2": "norm2",
+}  # fmt: skip
+BERT_LAYER = {
+    "attention.self.query": "query", "attention.self.key": "key", "attention.self.value": "value",
+    "attention.output.dense": "output", "attention.output.LayerNorm": "norm1",
+    "intermediate.dense": "linear1", "output.dense": "linear2", "output.LayerNorm": "norm2",
+}  # fmt: skip
+BERT_REST = {
+    "bert.embeddings.word_embeddings": "words", "bert.embeddings.position_embeddings": "places",
+    "bert.embeddings.token_type_embeddings": "types", "bert.embeddings.LayerNorm": "norm",
+    "bert.pooler.dense": "pooler", "classifier": "classifier",
+}  # fmt: skip
 
 
 def versions():
+    """The library, its BLAS and threads."""
+    import threadpoolctl
+
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
-    return f"NumPy {np.__version__} with {blas['name']} {blas['version']}"
+    pools = [p for p in threadpoolctl.threadpool_info() if p["user_api"] == "blas"]
+    named = f"{blas['name']} {blas['version']}, {max((p['num_threads'] for p in pools), default=1)}"
+    return f"NumPy {np.__version__} with {named} threads"
 
 
-def training_step(model, optimizer, loss_of, clip=None):
+def load(model, weights, names):
+    """Give a model the common weights.
+
+    names   {the model's name of a module: its name in bench_weights}
+    """
+    state = {}
+    for name, p in model.named_parameters():
+        module, _, leaf = name.rpartition(".")
+        common = names[name] if name in names else names[module]
+        if leaf == "bias" and name not in names:
+            common += ".bias"
+        state[name] = weights[common].reshape(p.shape)
+    model.load_state_dict(state)
+    return model
+
+
+def training_step(job, model, batch, loss=None):
+    """A step as `fit` makes it, with as many workers as it would choose: (step, workers, the end)."""
+    s, params = job.sizes, list(model.named_parameters())
+    decay = s["decay"]
+    groups = [
+        {"params": [(n, p) for n, p in params if p.ndim >= 2], "weight_decay": decay},
+        {"params": [(n, p) for n, p in params if p.ndim < 2],
+         "weight_decay": decay if s["decay_vectors"] else 0.0},
+    ]  # fmt: skip
+    optimizer = AdamW(groups, lr=s["lr"], betas=tuple(s["betas"]))
+    workers = 1 if job.record else choose_workers(model, loss, batch)
+    gradient = BatchGradient(model, loss, workers)
+
     def step():
-        loss = loss_of()
-        optimizer.zero_grad()
-        loss.backward()
-        if clip:
-            clip_grad_norm_(model.parameters(), clip)
+        model.zero_grad()
+        value, _ = gradient.add(batch, 1.0)
+        gradient.finish()
+        if s["clip"]:
+            clip_grad_norm_(model.parameters(), s["clip"])
         optimizer.step()
-        return loss.item()
+        return value
 
-    return step
-
-
-def gpt():
-    """nanoGPT's recipe for a CPU: block 64, batch 12, 4 layers, 4 heads, width 128, no biases."""
-    recipe, V = PRESETS["nanogpt-cpu"], 65
-    model = build_model(recipe, V, rng)
-    x, y = rng.integers(0, V, (2, recipe.batch_size, recipe.block_size))
-    step = training_step(
-        model,
-        build_optimizer(recipe, model),
-        lambda: F.cross_entropy(model(x).logits, y),
-        recipe.clip,
-    )
-    report(step, 40, gemm_ms=lambda: gpt_products_ms(recipe, V), versions=versions)
+    return step, gradient
 
 
-def gpt_products_ms(recipe, V):
-    """The matrix products of one step alone: one forward, two for each in backward."""
-    draw = lambda *shape: rng.standard_normal(shape).astype(np.float32)  # noqa: E731
-    N, C, L, H = recipe.batch_size * recipe.block_size, recipe.width, recipe.layers, recipe.heads
-    total = 0.0
-    for inner, outer, count in [(C, 3 * C, L), (C, C, L), (C, 4 * C, L), (4 * C, C, L), (C, V, 1)]:
-        x, w, g = draw(N, inner), draw(inner, outer), draw(N, outer)
-        for product in (lambda: x @ w, lambda: g @ w.T, lambda: x.T @ g):  # noqa: B023
-            product()
-            total += count * median_ms(product, 30)
-    T, D = recipe.block_size, C // H
-    q = draw(recipe.batch_size, T, H, D).transpose(0, 2, 1, 3)
-    p = draw(recipe.batch_size, H, T, T)
-    pt, qt = p.swapaxes(-1, -2), q.swapaxes(-1, -2)
-    # q k^T and g v^T; p v and s k; p^T g and s^T q
-    for product in (lambda: q @ qt, lambda: p @ q, lambda: pt @ q):
-        product()
-        total += 2 * L * median_ms(product, 30)
-    return total
+def measure_training(job, model, batch, loss=None):
+    """Time the steps; or only record their products."""
+    model.train()
+    step, gradient = training_step(job, model, batch, loss)
+    with gradient:
+        if job.record:
+            return record(job, step)
+        result = training(step, job, workers=gradient.workers)
+    return with_products(job, result)
 
 
-class LSTMClassifier(nn.Module):
-    """Embedding, LSTM, and one logit from the last state."""
-
-    def __init__(self, vocab, width, hidden):
-        self.embedding = nn.Embedding(vocab, width)
-        self.lstm = nn.LSTM(width, hidden)
-        self.output = nn.Linear(hidden, 1)
-
-    def forward(self, ids):
-        _, (h, _) = self.lstm(self.embedding(ids))
-        return self.output(h[-1])[:, 0]
+def with_products(job, result):
+    """The result, with the time of the products alone where they are given."""
+    if job.products:
+        result["products_ms"] = bench_products.alone_ms(job.products)
+    return result
 
 
-def lstm():
-    """1000 words, width 50, hidden 128, batch 32 x 50, Adam."""
-    model = LSTMClassifier(1000, 50, 128)
-    x = rng.integers(0, 1000, (32, 50))
-    y = (rng.random(32) < 0.5).astype(np.float32)
-    optimizer = Adam(model.named_parameters(), lr=1e-3)
-    step = training_step(model, optimizer, lambda: F.binary_cross_entropy_with_logits(model(x), y))
-    report(step, 60, versions=versions)
+def record(job, step):
+    """Write down the products of one step, the second one."""
+    step()
+    with bench_products.recording() as heard:
+        step()
+    bench_products.save(heard, job.record)
+    return {"products": sum(heard.values()), "flop": bench_products.flop(heard)}
 
 
-class EncoderLanguageModel(nn.Module):
-    """Embedding, positions, a stack of encoder layers, logits."""
-
-    def __init__(self, vocab, width, heads, inner, layers):
-        self.embedding = nn.Embedding(vocab, width)
-        self.positions = nn.PositionalEncoding(width, dropout=0.0)
-        layer = nn.TransformerEncoderLayer(width, heads, inner, dropout=0.0)
-        self.encoder = nn.TransformerEncoder(layer, layers)
-        self.output = nn.Linear(width, vocab)
-
-    def forward(self, ids):
-        x = self.positions(self.embedding(ids) * self.embedding.weight.shape[1] ** 0.5)
-        return self.output(self.encoder(x, is_causal=True))
-
-
-def encoder():
-    """10,000 words, width 512, 8 heads, inner 2048, 6 layers, batch 4 x 64, Adam."""
-    model = EncoderLanguageModel(10_000, 512, 8, 2048, 6)
-    x, y = rng.integers(0, 10_000, (2, 4, 64))
-    optimizer = Adam(model.named_parameters(), lr=1e-4)
-    report(
-        training_step(model, optimizer, lambda: F.cross_entropy(model(x), y)), 10, versions=versions
-    )
-
-
-def bert_model():
-    """The shape of all-MiniLM-L6-v2, with two classes on top: (model, ids, labels)."""
-    config = BertConfig(
-        hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536,
-        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0, num_labels=2,
+def gpt(job):
+    """GPT-2 without biases."""
+    s = job.sizes
+    weights, x, y = bench_weights.gpt(s)
+    config = GPT2Config(
+        vocab_size=s["vocab"], n_positions=s["context"], n_embd=s["width"], n_layer=s["layers"],
+        n_head=s["heads"], activation_function="gelu", resid_pdrop=0.0, embd_pdrop=0.0,
+        attn_pdrop=0.0, bias=False,
     )  # fmt: skip
-    model = BertForSequenceClassification(config, rng=rng)
-    return model, rng.integers(0, 30522, (8, 64)), rng.integers(0, 2, 8)
+    names = {"transformer.wte": "wte", "transformer.wpe": "wpe", "transformer.ln_f": "ln_f"}
+    for i in range(s["layers"]):
+        inner = {"attn.c_attn": "c_attn", "attn.c_proj": "c_proj", "mlp.c_fc": "c_fc",
+                 "mlp.c_proj": "mlp_proj", "ln_1": "ln_1", "ln_2": "ln_2"}  # fmt: skip
+        names |= {f"transformer.h.{i}.{ours}": f"{i}.{common}" for ours, common in inner.items()}
+    model = load(GPT2LMHeadModel(config), weights, names)
+    return measure_training(job, model, (x, y), F.cross_entropy)
 
 
-def bert():
-    """A training step, AdamW."""
-    model, x, y = bert_model()
-    optimizer = AdamW(model.named_parameters(), lr=1e-4)
-    report(training_step(model, optimizer, lambda: model(x, labels=y).loss), 10, versions=versions)
+def lstm(job):
+    """The classifier of Keras tutorials."""
+    s = job.sizes
+    weights, x, y = bench_weights.lstm(s)
+    model = LSTMClassifier(vocab_size=s["vocab"], embedding_dim=s["width"], hidden_size=s["hidden"])
+    stack = "stack.layers.0.left_to_right"
+    names = {
+        "embedding": "embedding", "output.weight": "output", "output.bias": "output_bias",
+        **{f"{stack}.{name}": name for name in ("weight_x", "weight_h", "bias")},
+    }  # fmt: skip
+    return measure_training(job, load(model, weights, names), (x, y))
 
 
-def bert_forward():
+def encoder(job):
+    """The Transformer language model of many tutorials."""
+    s = job.sizes
+    weights, x, y = bench_weights.encoder(s)
+    model = TransformerLanguageModel(
+        s["vocab"], s["width"], s["heads"], s["inner"], s["layers"], 0.0
+    )
+    names = {"encoder": "embedding", "decoder": "head"}
+    for i in range(s["layers"]):
+        prefix = f"transformer_encoder.layers.{i}"
+        names |= {f"{prefix}.{ours}": f"{i}.{common}" for ours, common in LAYER.items()}
+    return measure_training(job, load(model, weights, names), (x, y), F.cross_entropy)
+
+
+def bert_model(job):
+    """(BERT of MiniLM's shape, ids, labels)."""
+    s = job.sizes
+    weights, x, y = bench_weights.bert(s)
+    config = BertConfig(
+        vocab_size=s["vocab"], hidden_size=s["width"], num_hidden_layers=s["layers"],
+        num_attention_heads=s["heads"], intermediate_size=s["inner"], hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0, num_labels=s["classes"], pad_token_id=None,
+        max_position_embeddings=s["positions"],
+    )  # fmt: skip
+    names = dict(BERT_REST)
+    for i in range(s["layers"]):
+        prefix = f"bert.encoder.layer.{i}"
+        names |= {f"{prefix}.{ours}": f"{i}.{common}" for ours, common in BERT_LAYER.items()}
+    return load(BertForSequenceClassification(config), weights, names), x, y
+
+
+def bert(job):
+    """A training step."""
+    model, x, y = bert_model(job)
+    return measure_training(job, model, (x, y))
+
+
+def bert_forward(job):
     """Logits alone, without a graph."""
-    model, x, _ = bert_model()
+    model, x, _ = bert_model(job)
     model.eval()
 
-    def forward():
+    def step():
         with no_grad():
-            return model(x).logits
+            return model(x).logits.data.ravel().tolist()
 
-    for _ in range(WARM_UP):
-        forward()
-    ms = median_ms(forward, 30)
-    print(json.dumps({"ms": ms, "rss_mb": peak_mb(), "versions": versions()}))
-
-
-def decode():
-    """One token of SmolLM2's shape with the cache, after a prompt of 64."""
-    result = decoding_step(rng)
-    print(json.dumps({**result, "rss_mb": peak_mb(), "versions": versions()}))
+    if job.record:
+        return record(job, step)
+    return with_products(job, forward(step, job))
 
 
-def engine():
-    """Microseconds for one node, forward and backward, and seconds for all gradient checks."""
+def bpe_train(job):
+    """Learn merges from the first part of the text."""
+    s, documents = job.sizes, training_documents(job)
+    learn = lambda: GPT2Tokenizer.train(documents, s["vocab"], progress=False)  # noqa: E731
+    tokenizer = learn()
+    ms = median_ms(learn, job.repeats)
+    tokens = sum(map(len, map(tokenizer.encode, documents)))
+    return {"ms": ms, "rss_mb": memory_mb(), "check": [len(tokenizer), tokens]}
+
+
+def bpe_encode(job):
+    """Encode the text, with a tokenizer that has seen no word before."""
+    s = job.sizes
+    documents = read(job, s["encode_bytes"])
+    with tempfile.TemporaryDirectory() as folder:
+        learned = GPT2Tokenizer.train(training_documents(job), s["vocab"], progress=False)
+        learned.save_pretrained(folder)
+        fresh = iter([GPT2Tokenizer.from_pretrained(folder) for _ in range(job.repeats + 1)])
+    counts = []
+
+    def run():
+        tokenizer = next(fresh)
+        counts.append(sum(len(tokenizer.encode(document)) for document in documents))
+
+    run()
+    ms = median_ms(run, job.repeats, enough=1e9)
+    return {"ms": ms, "rss_mb": memory_mb(), "check": counts[:1]}
+
+
+def read(job, size):
+    """So many bytes of the text, as one document for each paragraph."""
+    return [part for part in job.text.read_bytes()[:size].decode("ascii").split("\n\n") if part]
+
+
+def training_documents(job):
+    """What the merges are learned from."""
+    return read(job, job.sizes["train_bytes"])
+
+
+def engine(job):
+    """Milliseconds for one node, forward and backward."""
     x = Tensor(np.ones(2, np.float32), requires_grad=True)
 
     def chain():
@@ -168,15 +256,24 @@ def engine():
         y.sum().backward()
 
     chain()
-    node_us = median_ms(chain, 15) / 2000 * 1000
-    checks_s = median_ms(lambda: list(check_operations()), 1) / 1000
-    print(json.dumps({"node_us": node_us, "gradcheck_s": checks_s, "versions": versions()}))
+    gradient = x.grad.tolist()
+    return {"ms": median_ms(chain, job.repeats) / 2000, "rss_mb": memory_mb(), "check": gradient}
+
+
+def make_model(job):
+    """Save the model that decodes."""
+    save_model(job.model)
+    return {}
 
 
 if __name__ == "__main__":
     keep_freed_memory()
-    workloads = {
-        "gpt": gpt, "lstm": lstm, "encoder": encoder, "bert": bert, "bert-forward": bert_forward,
-        "decode": decode, "engine": engine,
-    }  # fmt: skip
-    workloads[sys.argv[1]]()
+    main(
+        {
+            "gpt": gpt, "gpt6": gpt, "lstm": lstm, "encoder": encoder, "bert": bert,
+            "bert-forward": bert_forward, "decode": decode, "bpe-train": bpe_train,
+            "bpe-encode": bpe_encode, "gradcheck": gradcheck("minillm"), "engine": engine,
+            "make-model": make_model,
+        },
+        versions,
+    )  # fmt: skip

@@ -1,146 +1,208 @@
-"""One step of each workload with PyTorch eager:  python with_torch.py WORKLOAD (see the end)."""
+"""One step of each workload with PyTorch eager:  python with_torch.py WORKLOAD (--help)."""
 
 import json
-import math
-import sys
 
+import bench_weights
+import numpy as np
 import torch
 import torch.nn.functional as F
-from timing import WARM_UP, median_ms, peak_mb, report
+from bench_gradcheck import gradcheck
+from timing import forward, main, median_ms, memory_mb, training
 from torch import nn
 
-torch.manual_seed(0)
-VERSIONS = f"PyTorch {torch.__version__}, {torch.get_num_threads()} threads"
+
+def versions():
+    """The library, its BLAS and threads."""
+    blas = "MKL" if torch.backends.mkl.is_available() else "OpenBLAS"
+    return f"PyTorch {torch.__version__} with {blas}, {torch.get_num_threads()} threads"
 
 
-def training_step(model, optimizer, loss_of, clip=None):
+def load(model, weights, names):
+    """Give a model the common weights, whose matrices are (in, out) where nn.Linear has (out, in).
+
+    names   {the model's name of a parameter: its name in bench_weights, or several side by side}
+    """
+    for name, p in model.named_parameters():
+        common = names[name]
+        parts = [weights[one] for one in ([common] if isinstance(common, str) else common)]
+        array = np.concatenate(parts, axis=-1)
+        turned = array.ndim == 2 and name not in STRAIGHT
+        with torch.no_grad():
+            p.copy_(torch.from_numpy(array.T if turned else array))
+    return model
+
+
+STRAIGHT = {  # matrices that lie in PyTorch as they do in bench_weights: the tables
+    "wte.weight", "wpe.weight", "embedding.weight", "words.weight", "places.weight", "types.weight",
+}  # fmt: skip
+
+
+def train(job, model, loss):
+    """Time training steps."""
+    s = job.sizes
+    vectors = s["decay"] if s["decay_vectors"] else 0.0
+    params = [p for p in model.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in params if p.dim() >= 2], "weight_decay": s["decay"]},
+        {"params": [p for p in params if p.dim() < 2], "weight_decay": vectors},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=s["lr"], betas=tuple(s["betas"]))
+
     def step():
-        loss = loss_of()
+        value = loss()
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if clip:
-            nn.utils.clip_grad_norm_(model.parameters(), clip)
+        value.backward()
+        if s["clip"]:
+            nn.utils.clip_grad_norm_(model.parameters(), s["clip"])
         optimizer.step()
-        return loss.item()
+        return value.item()
 
-    return step
-
-
-B, T, C, H, L, V = 12, 64, 128, 4, 4, 65
+    return training(step, job)
 
 
 class Block(nn.Module):
-    def __init__(self):
+    """A block of GPT-2 without biases."""
+
+    def __init__(self, s):
         super().__init__()
+        C, self.heads = s["width"], s["heads"]
         self.ln_1, self.ln_2 = nn.LayerNorm(C, bias=False), nn.LayerNorm(C, bias=False)
         self.c_attn, self.c_proj = nn.Linear(C, 3 * C, bias=False), nn.Linear(C, C, bias=False)
         self.c_fc = nn.Linear(C, 4 * C, bias=False)
         self.mlp_proj = nn.Linear(4 * C, C, bias=False)
 
     def forward(self, x):
+        B, T, C = x.shape
         parts = self.c_attn(self.ln_1(x)).split(C, dim=2)
-        q, k, v = (part.view(B, T, H, C // H).transpose(1, 2) for part in parts)
+        q, k, v = (part.view(B, T, self.heads, C // self.heads).transpose(1, 2) for part in parts)
         out = F.scaled_dot_product_attention(q, k, v, is_causal=True)
         x = x + self.c_proj(out.transpose(1, 2).reshape(B, T, C))
         return x + self.mlp_proj(F.gelu(self.c_fc(self.ln_2(x))))
 
 
 class GPT(nn.Module):
-    def __init__(self):
+    """GPT-2, its output tied to the embedding."""
+
+    def __init__(self, s):
         super().__init__()
-        self.wte, self.wpe = nn.Embedding(V, C), nn.Embedding(T, C)
-        self.h, self.ln_f = nn.ModuleList(Block() for _ in range(L)), nn.LayerNorm(C, bias=False)
-        for name, p in self.named_parameters():
-            if p.dim() == 2:
-                nn.init.normal_(p, std=0.02 / math.sqrt(2 * L) if "proj" in name else 0.02)
+        C = s["width"]
+        self.wte, self.wpe = nn.Embedding(s["vocab"], C), nn.Embedding(s["context"], C)
+        self.h = nn.ModuleList(Block(s) for _ in range(s["layers"]))
+        self.ln_f = nn.LayerNorm(C, bias=False)
 
     def forward(self, ids):
-        x = self.wte(ids) + self.wpe(torch.arange(T))
+        x = self.wte(ids) + self.wpe(torch.arange(ids.shape[1]))
         for block in self.h:
             x = block(x)
         return F.linear(self.ln_f(x), self.wte.weight)
 
 
-def gpt():
-    model = GPT()
-    groups = [
-        {"params": [p for p in model.parameters() if p.dim() >= 2], "weight_decay": 0.1},
-        {"params": [p for p in model.parameters() if p.dim() < 2], "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=1e-3, betas=(0.9, 0.99))
-    x, y = torch.randint(0, V, (2, B, T))
-
-    def loss():
-        return F.cross_entropy(model(x).view(-1, V), y.reshape(-1))
-
-    report(training_step(model, optimizer, loss, 1.0), 40, versions=VERSIONS)
+def gpt(job):
+    """A training step of a GPT."""
+    s = job.sizes
+    weights, *batch = bench_weights.gpt(s)
+    x, y = map(torch.from_numpy, batch)
+    names = {f"{name}.weight": name for name in ("wte", "wpe", "ln_f")}
+    for i in range(s["layers"]):
+        for name in ("ln_1", "c_attn", "c_proj", "ln_2", "c_fc", "mlp_proj"):
+            names[f"h.{i}.{name}.weight"] = f"{i}.{name}"
+    model = load(GPT(s), weights, names)
+    del weights
+    return train(job, model, lambda: F.cross_entropy(model(x).view(-1, s["vocab"]), y.reshape(-1)))
 
 
 class LSTMClassifier(nn.Module):
-    def __init__(self):
+    """Embedding, LSTM, one logit from the last state."""
+
+    def __init__(self, s):
         super().__init__()
-        self.embedding = nn.Embedding(1000, 50)
-        self.lstm = nn.LSTM(50, 128, batch_first=True)
-        self.output = nn.Linear(128, 1)
+        self.embedding = nn.Embedding(s["vocab"], s["width"])
+        self.lstm = nn.LSTM(s["width"], s["hidden"], batch_first=True)
+        self.output = nn.Linear(s["hidden"], 1)
 
     def forward(self, ids):
         _, (h, _) = self.lstm(self.embedding(ids))
         return self.output(h[-1])[:, 0]
 
 
-def lstm():
-    model = LSTMClassifier()
-    x, y = torch.randint(0, 1000, (32, 50)), (torch.rand(32) < 0.5).float()
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+def lstm(job):
+    """A training step of the LSTM classifier; PyTorch's second bias stays 0."""
+    weights, *batch = bench_weights.lstm(job.sizes)
+    x, y = map(torch.from_numpy, batch)
+    weights["second_bias"] = np.zeros_like(weights["bias"])
+    names = {
+        "embedding.weight": "embedding", "lstm.weight_ih_l0": "weight_x",
+        "lstm.weight_hh_l0": "weight_h", "lstm.bias_ih_l0": "bias",
+        "lstm.bias_hh_l0": "second_bias", "output.weight": "output", "output.bias": "output_bias",
+    }  # fmt: skip
+    model = load(LSTMClassifier(job.sizes), weights, names)
+    model.lstm.bias_hh_l0.requires_grad_(False)
+    return train(job, model, lambda: F.binary_cross_entropy_with_logits(model(x), y))
 
-    def loss():
-        return F.binary_cross_entropy_with_logits(model(x), y)
 
-    report(training_step(model, optimizer, loss), 60, versions=VERSIONS)
+def layer_names(s):
+    """Names of nn.TransformerEncoder's parameters -> those in bench_weights."""
+    names, qkv = {}, ("query", "key", "value")
+    modules = {"self_attn.out_proj": "output"}
+    modules |= {name: name for name in ("linear1", "linear2", "norm1", "norm2")}
+    for i in range(s["layers"]):
+        layer = f"encoder.layers.{i}"
+        names[f"{layer}.self_attn.in_proj_weight"] = [f"{i}.{name}" for name in qkv]
+        names[f"{layer}.self_attn.in_proj_bias"] = [f"{i}.{name}.bias" for name in qkv]
+        for theirs, common in modules.items():
+            names[f"{layer}.{theirs}.weight"] = f"{i}.{common}"
+            names[f"{layer}.{theirs}.bias"] = f"{i}.{common}.bias"
+    return names
+
+
+def encoder_layers(s, activation):
+    """A stack of encoder layers."""
+    layer = nn.TransformerEncoderLayer(
+        s["width"], s["heads"], s["inner"], dropout=0.0, activation=activation, batch_first=True,
+        layer_norm_eps=s["eps"],
+    )  # fmt: skip
+    return nn.TransformerEncoder(layer, s["layers"], enable_nested_tensor=False)
 
 
 class EncoderLanguageModel(nn.Module):
-    def __init__(self):
+    """Embedding, positions, encoder layers that see no later word, logits."""
+
+    def __init__(self, s):
         super().__init__()
-        self.embedding = nn.Embedding(10_000, 512)
-        layer = nn.TransformerEncoderLayer(512, 8, 2048, dropout=0.0, batch_first=True)
-        self.encoder = nn.TransformerEncoder(layer, 6)
-        self.output = nn.Linear(512, 10_000)
-        angle = torch.arange(64)[:, None] / 10000 ** (torch.arange(0, 512, 2) / 512)
-        self.table = torch.stack([angle.sin(), angle.cos()], dim=-1).reshape(64, 512)
-        self.mask = nn.Transformer.generate_square_subsequent_mask(64)
+        C, T = s["width"], s["context"]
+        self.embedding, self.encoder = nn.Embedding(s["vocab"], C), encoder_layers(s, "relu")
+        self.head = nn.Linear(C, s["vocab"])
+        self.table = torch.from_numpy(bench_weights.sines(T, C))
+        self.mask = nn.Transformer.generate_square_subsequent_mask(T)
 
     def forward(self, ids):
-        x = self.embedding(ids) * 512**0.5 + self.table
-        return self.output(self.encoder(x, mask=self.mask, is_causal=True))
+        x = self.embedding(ids) * self.table.shape[1] ** 0.5 + self.table
+        return self.head(self.encoder(x, mask=self.mask, is_causal=True))
 
 
-def encoder():
-    model = EncoderLanguageModel()
-    x, y = torch.randint(0, 10_000, (2, 4, 64))
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-4)
-
-    def loss():
-        return F.cross_entropy(model(x).reshape(-1, 10_000), y.reshape(-1))
-
-    report(training_step(model, optimizer, loss), 10, versions=VERSIONS)
+def encoder(job):
+    """A training step of the encoder as a language model."""
+    s = job.sizes
+    weights, *batch = bench_weights.encoder(s)
+    x, y = map(torch.from_numpy, batch)
+    names = {"embedding.weight": "embedding", "head.weight": "head", "head.bias": "head.bias"}
+    model = load(EncoderLanguageModel(s), weights, names | layer_names(s))
+    del weights
+    return train(
+        job, model, lambda: F.cross_entropy(model(x).reshape(-1, s["vocab"]), y.reshape(-1))
+    )
 
 
 class Bert(nn.Module):
-    """Embeddings, six encoder layers after which a norm stands, pooled first token, two classes."""
+    """Embeddings, encoder layers, pooled first token, classes."""
 
-    def __init__(self):
+    def __init__(self, s):
         super().__init__()
-        self.words, self.places = nn.Embedding(30522, 384), nn.Embedding(512, 384)
-        self.types, self.norm = nn.Embedding(2, 384), nn.LayerNorm(384, 1e-12)
-        layer = nn.TransformerEncoderLayer(
-            384, 12, 1536, dropout=0.0, activation="gelu", batch_first=True, layer_norm_eps=1e-12
-        )
-        self.encoder = nn.TransformerEncoder(layer, 6)
-        self.pooler, self.classifier = nn.Linear(384, 384), nn.Linear(384, 2)
-        for p in self.parameters():
-            if p.dim() == 2:
-                nn.init.normal_(p, std=0.02)
+        C = s["width"]
+        self.words, self.places = nn.Embedding(s["vocab"], C), nn.Embedding(s["positions"], C)
+        self.types, self.norm = nn.Embedding(2, C), nn.LayerNorm(C, s["eps"])
+        self.encoder = encoder_layers(s, "gelu")
+        self.pooler, self.classifier = nn.Linear(C, C), nn.Linear(C, s["classes"])
 
     def forward(self, ids):
         x = self.words(ids) + self.places(torch.arange(ids.shape[1]))
@@ -148,49 +210,62 @@ class Bert(nn.Module):
         return self.classifier(torch.tanh(self.pooler(self.encoder(x)[:, 0])))
 
 
-def bert():
-    model = Bert()
-    x, y = torch.randint(0, 30522, (8, 64)), torch.randint(0, 2, (8,))
-    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4)
-    report(
-        training_step(model, optimizer, lambda: F.cross_entropy(model(x), y)), 10, versions=VERSIONS
-    )
+def bert_model(job):
+    """(BERT, ids, labels)."""
+    weights, *batch = bench_weights.bert(job.sizes)
+    names = {f"{name}.weight": name for name in ("words", "places", "types")}
+    for name in ("norm", "pooler", "classifier"):
+        names |= {f"{name}.weight": name, f"{name}.bias": f"{name}.bias"}
+    model = load(Bert(job.sizes), weights, names | layer_names(job.sizes))
+    return model, *map(torch.from_numpy, batch)
+
+
+def bert(job):
+    """A training step of BERT."""
+    model, x, y = bert_model(job)
+    return train(job, model, lambda: F.cross_entropy(model(x), y))
 
 
 @torch.inference_mode()
-def bert_forward():
-    model, x = Bert().eval(), torch.randint(0, 30522, (8, 64))
-    for _ in range(WARM_UP):
-        model(x)
-    ms = median_ms(lambda: model(x), 30)
-    print(json.dumps({"ms": ms, "rss_mb": peak_mb(), "versions": VERSIONS}))
+def bert_forward(job):
+    """Logits alone."""
+    model, x, _ = bert_model(job)
+    model.eval()
+    return forward(lambda: model(x).ravel().tolist(), job)
 
 
 class LlamaLayer(nn.Module):
-    """SmolLM2's layer: width 576, 9 heads of queries, 3 of keys, 1536 inside."""
+    """A layer of SmolLM2 with its cache of keys and values."""
 
-    def __init__(self):
+    def __init__(self, m, room):
         super().__init__()
         linear = lambda inner, outer: nn.Linear(inner, outer, bias=False)  # noqa: E731
-        self.q, self.k, self.v = linear(576, 576), linear(576, 192), linear(576, 192)
-        self.o, self.gate, self.up = linear(576, 576), linear(576, 1536), linear(576, 1536)
-        self.down = linear(1536, 576)
-        self.norm_1, self.norm_2 = nn.RMSNorm(576, 1e-5), nn.RMSNorm(576, 1e-5)
-        self.keys, self.values = torch.zeros(2, 1, 3, 128, 64)
+        C, H, G = m["hidden_size"], m["num_attention_heads"], m["num_key_value_heads"]
+        self.width, inner = C // H, m["intermediate_size"]
+        self.q_proj, self.o_proj = linear(C, C), linear(C, C)
+        self.k_proj, self.v_proj = linear(C, G * self.width), linear(C, G * self.width)
+        self.gate_proj, self.up_proj = linear(C, inner), linear(C, inner)
+        self.down_proj = linear(inner, C)
+        self.input_layernorm = nn.RMSNorm(C, m["rms_norm_eps"])
+        self.post_attention_layernorm = nn.RMSNorm(C, m["rms_norm_eps"])
+        self.keys, self.values = torch.zeros(2, 1, G, room, self.width)
 
     def forward(self, x, start, cos, sin):
-        B, T, _ = x.shape
-        y = self.norm_1(x)
-        q, k, v = (f(y).view(B, T, -1, 64).transpose(1, 2) for f in (self.q, self.k, self.v))
-        q, k = (_rotate(z, cos, sin) for z in (q, k))
-        self.keys[:, :, start : start + T], self.values[:, :, start : start + T] = k, v
+        B, T, C = x.shape
+        y = self.input_layernorm(x)
+        q, k, v = (
+            project(y).view(B, T, -1, self.width).transpose(1, 2)
+            for project in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        end = start + T
+        self.keys[:, :, start:end], self.values[:, :, start:end] = _rotate(k, cos, sin), v
         out = F.scaled_dot_product_attention(
-            q, self.keys[:, :, : start + T], self.values[:, :, : start + T],
+            _rotate(q, cos, sin), self.keys[:, :, :end], self.values[:, :, :end],
             is_causal=T > 1, enable_gqa=True,
         )  # fmt: skip
-        x = x + self.o(out.transpose(1, 2).reshape(B, T, 576))
-        y = self.norm_2(x)
-        return x + self.down(F.silu(self.gate(y)) * self.up(y))
+        x = x + self.o_proj(out.transpose(1, 2).reshape(B, T, C))
+        y = self.post_attention_layernorm(x)
+        return x + self.down_proj(F.silu(self.gate_proj(y)) * self.up_proj(y))
 
 
 def _rotate(x, cos, sin):
@@ -198,36 +273,84 @@ def _rotate(x, cos, sin):
     return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
 
 
-@torch.inference_mode()
-def decode():
-    embedding, norm = nn.Embedding(49152, 576), nn.RMSNorm(576, 1e-5)
-    layers = nn.ModuleList(LlamaLayer() for _ in range(30))
-    angle = torch.arange(128)[:, None] / 100000 ** (torch.arange(0, 64, 2) / 64)
-    cos, sin = angle.cos(), angle.sin()
-    start = 0
+def open_weights(folder):
+    """The tensors of model.safetensors one after another, as (name, array), each read on its own."""
+    with open(folder / "model.safetensors", "rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header.pop("__metadata__", None)
+        for name, entry in header.items():
+            file.seek(8 + length + entry["data_offsets"][0])
+            size = entry["data_offsets"][1] - entry["data_offsets"][0]
+            yield name, np.fromfile(file, np.float32, size // 4).reshape(entry["shape"])
 
-    def step(ids):
-        nonlocal start
+
+def llama(job, room):
+    """(layers, embedding, last norm) with the weights of the folder."""
+    m = job.sizes["model"]
+    with torch.device("meta"):
+        layers = nn.ModuleList(LlamaLayer(m, room) for _ in range(m["num_hidden_layers"]))
+        embedding = nn.Embedding(m["vocab_size"], m["hidden_size"])
+        norm = nn.RMSNorm(m["hidden_size"], m["rms_norm_eps"])
+    whole = nn.ModuleDict({"layers": layers, "embed_tokens": embedding, "norm": norm})
+    loaded = {}
+    for name, array in open_weights(job.model):
+        short = name.removeprefix("model.").replace("self_attn.", "").replace("mlp.", "")
+        loaded[short] = torch.from_numpy(array)
+    whole.load_state_dict(loaded, assign=True)
+    for layer in layers:
+        layer.keys, layer.values = torch.zeros(2, *layer.keys.shape)
+    return layers, embedding, norm
+
+
+@torch.inference_mode()
+def decode(job):
+    """One token after the prompt and some others."""
+    s, m = job.sizes, job.sizes["model"]
+    room = s["prompt"] + s["warm_up"] + s["steps"]
+    layers, embedding, norm = llama(job, room)
+    width = m["hidden_size"] // m["num_attention_heads"]
+    angle = torch.arange(room)[:, None] / m["rope_theta"] ** (torch.arange(0, width, 2) / width)
+    cos, sin, start = angle.cos(), angle.sin(), 0
+    ids = np.random.default_rng(1).integers(0, m["vocab_size"], (1, s["prompt"]))
+    ids, found = torch.from_numpy(ids), []
+
+    def step():
+        nonlocal start, ids
         x, end = embedding(ids), start + ids.shape[1]
         for layer in layers:
             x = layer(x, start, cos[start:end], sin[start:end])
         start = end
-        return F.linear(norm(x[:, -1:]), embedding.weight)[:, -1].argmax(-1, keepdim=True)
+        highest, ids = F.linear(norm(x[:, -1:]), embedding.weight)[:, -1].max(-1, keepdim=True)
+        found.append(highest.item())
 
-    token = step(torch.randint(0, 49152, (1, 64)))
+    for _ in range(s["warm_up"]):
+        step()
+    ms = median_ms(step, s["steps"])
+    return {"ms": ms, "rss_mb": memory_mb(), "check": found[: s["warm_up"]]}
 
-    def one():
-        nonlocal token
-        token = step(token)
 
-    for _ in range(4):
-        one()
-    print(json.dumps({"ms": median_ms(one, 40), "rss_mb": peak_mb(), "versions": VERSIONS}))
+def engine(job):
+    """Milliseconds for one node, forward and backward."""
+    x = torch.ones(2, requires_grad=True)
+
+    def chain():
+        y = x
+        for _ in range(2000):
+            y = y + 1.0
+        y.sum().backward()
+
+    chain()
+    gradient = x.grad.tolist()
+    return {"ms": median_ms(chain, job.repeats) / 2000, "rss_mb": memory_mb(), "check": gradient}
 
 
 if __name__ == "__main__":
-    workloads = {
-        "gpt": gpt, "lstm": lstm, "encoder": encoder, "bert": bert, "bert-forward": bert_forward,
-        "decode": decode,
-    }  # fmt: skip
-    workloads[sys.argv[1]]()
+    main(
+        {
+            "gpt": gpt, "gpt6": gpt, "lstm": lstm, "encoder": encoder, "bert": bert,
+            "bert-forward": bert_forward, "decode": decode, "engine": engine,
+            "gradcheck": gradcheck("torch"),
+        },
+        versions,
+    )  # fmt: skip
