@@ -91,7 +91,7 @@ def backpropagate(root, number, grad):
         if node.op.outputs == 1:
             grad_out = grads.pop((node, 0))
         else:
-            grad_out = tuple([grads.pop((node, i), None) for i in range(len(node.outputs))])
+            grad_out = _all_outputs(node, grads)
         for edge, grad_in in zip(node.edges, _run_backward(node, grad_out)):  # noqa: B905 (checked)
             if edge is None:
                 continue
@@ -130,6 +130,14 @@ def _consumers_first(root):
     return found
 
 
+def _all_outputs(node, grads):
+    """The gradients of several outputs; one that nobody used has gradient 0."""
+    found = [grads.pop((node, i), None) for i in range(len(node.outputs))]
+    xp = array_module(*found)
+    pairs = zip(found, node.outputs, strict=True)
+    return tuple([xp.zeros(s, dtype=d) if g is None else g for g, (s, d) in pairs])
+
+
 def _run_backward(node, grad_out):
     """One application of (1): what one call sends back to each of its inputs."""
     if node.saved is None:
@@ -137,10 +145,6 @@ def _run_backward(node, grad_out):
             f"{node}: this graph was differentiated before and its saved arrays are freed: "
             "add the losses first and call backward() once, or compute the loss again"
         )
-    if node.op.outputs != 1 and any(g is None for g in grad_out):
-        xp = array_module(*grad_out)  # an output that nobody used has gradient 0
-        pairs = zip(grad_out, node.outputs, strict=True)
-        grad_out = tuple([xp.zeros(s, dtype=d) if g is None else g for g, (s, d) in pairs])
     if node.prints is not None:
         debugging.compare_prints(node)
     grads = node.op.pull_back(grad_out, node.saved, node.edges, node)

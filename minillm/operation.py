@@ -100,13 +100,13 @@ class Operation:
             raise ValueError(f"{who}: backward must return {len(edges)} gradients, got {found}")
         for grad, edge in zip(grads, edges):  # noqa: B905 (equally many, as of the line above)
             if edge is not None:
-                expected = edge[0].outputs[edge[1]]
-                if grad is None or (grad.shape, grad.dtype) != expected:
+                shape, dtype = edge[0].outputs[edge[1]]
+                if grad is None or grad.shape != shape or grad.dtype != dtype:
                     i = next(j for j, e in enumerate(edges) if e is edge and grads[j] is grad)
                     found = "None" if grad is None else f"{grad.shape} {grad.dtype}"
                     raise ValueError(
-                        f"{who}: the gradient of {self.argument(i)} must be {expected[0]} "
-                        f"{expected[1]}, got {found}"
+                        f"{who}: the gradient of {self.argument(i)} must be {shape} {dtype}, "
+                        f"got {found}"
                     )
         return grads
 

@@ -39,7 +39,7 @@ from .dropout import dropout_forward
 from .rows import row_max, row_sum
 
 NAME = "scaled_dot_product_attention"
-LONG = 1024 * 1024  # from so many scores in a head on, they are computed in blocks and not kept
+LONG = 512 * 512  # from so many scores in a head on, they are computed in blocks and not kept
 
 
 def scaled_dot_product_attention_forward(

@@ -37,7 +37,7 @@ from ..backend import default_generator, generator_of_this_thread, host_number
 from ..nn import evaluating
 from .objective import count_targets, count_tokens, forward_batch, split_batch
 
-PAYS = 2**30  # parameters x positions of a batch, from which on two threads clearly beat one
+PAYS = 2**29  # parameters x positions of a batch, from which on two threads beat one
 MOST = 8  # workers that are chosen by themselves: each of them holds a gradient of the whole model
 
 

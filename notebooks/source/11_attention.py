@@ -392,7 +392,7 @@ assert count == 4 * 12 * 12 + 4 * 12
 #   \sum_{r} p_{tr}\, G_{tr} = \sum_{r} p_{tr} \sum_{e} g_{te}\, v_{re} = \sum_{e} g_{te}\, \mathrm{out}_{te} \tag{7}$$
 #
 # Memory then grows with $T$ and no longer with its square; this is the idea of *FlashAttention*.
-# [minillm/ops/attention_blocks.py](../minillm/ops/attention_blocks.py) does it for heads with $2^{20}$ scores or more, unless some weights are dropped.
+# [minillm/ops/attention_blocks.py](../minillm/ops/attention_blocks.py) does it for heads with $2^{18}$ scores or more, unless some weights are dropped.
 # Forward, for one head:
 
 # %%
@@ -418,7 +418,7 @@ for size in (300, 64, 7):
 
 # %% tags=["check"]
 assert 8192 * 8192 * 4 // 10**6 == 268
-assert LONG == 2**20
+assert LONG == 2**18
 assert all(
     abs(attention_in_blocks(long_q, long_k, long_v, size) - whole).max() < 1e-14
     for size in (300, 64, 7)

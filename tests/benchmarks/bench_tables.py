@@ -148,7 +148,7 @@ def introduction(records):
     versions = {}
     for record in records:
         for one in record["rounds"]:
-            versions |= {peer: result["versions"] for peer, result in one.items()}
+            versions = {peer: result["versions"] for peer, result in one.items()} | versions
     counts = sorted({len(record["rounds"]) for record in records})
     rounds = " to ".join(map(str, dict.fromkeys((counts[0], counts[-1]))))
     last = records[-1]

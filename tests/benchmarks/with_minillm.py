@@ -52,8 +52,10 @@ def versions():
 
     blas = np.show_config(mode="dicts")["Build Dependencies"]["blas"]
     pools = [p for p in threadpoolctl.threadpool_info() if p["user_api"] == "blas"]
-    named = f"{blas['name']} {blas['version']}, {max((p['num_threads'] for p in pools), default=1)}"
-    return f"NumPy {np.__version__} with {named} threads"
+    kernels = "".join({f" ({p['architecture']} kernels)" for p in pools if p.get("architecture")})
+    threads = max((p["num_threads"] for p in pools), default=1)
+    named = f"{blas['name']} {blas['version']}{kernels}"
+    return f"NumPy {np.__version__} with {named}, {threads} threads"
 
 
 def load(model, weights, names):
