@@ -1,5 +1,6 @@
 """Several threads share a batch: the same gradient as one, the same bits every time, and when not."""
 
+import contextlib
 import functools
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,9 @@ import pytest
 import minillm
 import minillm.functional as F
 from minillm import Device, Tensor, nn, no_grad
+from minillm.backend import default_generator
 from minillm.models import BertConfig, BertForPreTraining, GPT2Config, GPT2LMHeadModel
+from minillm.models.output import ModelOutput
 from minillm.optim import SGD, Adam, AdamW
 from minillm.training import fit, gradients
 from minillm.training.checkpoint import read_index
@@ -146,6 +149,24 @@ def test_frozen_tied_and_unused_parameters_stay_what_they_are():
     assert grads["unused"] is None
 
 
+def test_what_happens_to_the_model_between_steps_happens_to_its_replicas():
+    model, plain, batch = small_gpt(), small_gpt(), text_batch()
+    with BatchGradient(model, None, 2) as gradient:
+        gradient.add(batch, 1.0)
+        gradient.finish()
+        for m in (model, plain):
+            m.zero_grad()
+            m.transformer.wte.weight.data = m.transformer.wte.weight.data * 1.5  # another array
+            m.transformer.h[1].mlp.c_fc.weight.requires_grad = False
+        gradient.add(batch, 1.0)
+        gradient.finish()
+    plain(**batch).loss.backward()
+    for (name, p), q in zip(plain.named_parameters(), model.parameters(), strict=True):
+        assert (p.grad is None) == (q.grad is None), name
+        if p.grad is not None:
+            np.testing.assert_allclose(q.grad, p.grad, rtol=1e-10, atol=1e-14, err_msg=name)
+
+
 def test_weight_normalised_layers_have_no_gradient_that_gets_lost():
     """Their forward uses no_grad(), which must not switch off recording in the other thread."""
     x, y = np.random.default_rng(2).standard_normal((2, 6, 3))
@@ -255,6 +276,27 @@ def test_blas_has_one_thread_inside_and_its_own_number_after():
     assert threads() == before
 
 
+def test_workers_run_with_one_blas_thread_each(monkeypatch):
+    class Inside(contextlib.nullcontext):
+        def __enter__(self):
+            inside.append(True)
+
+        def __exit__(self, *exception):
+            inside.pop()
+
+    class Looks(nn.Linear):
+        def forward(self, x):
+            seen.append(bool(inside))
+            return super().forward(x)
+
+    inside, seen = [], []
+    monkeypatch.setattr(gradients, "one_blas_thread", Inside)
+    x, y = np.ones((4, 3), "f"), np.ones((4, 2), "f")
+    gradient_of(Looks(3, 2), (x, y), 2, loss=F.mean_squared_error)
+    assert seen == [True, True]
+    assert not inside
+
+
 # ------------------------------------------------------------------------- what is refused
 
 
@@ -346,6 +388,23 @@ def test_one_worker_where_the_loss_is_no_mean_over_targets(large_machine):
     assert choose_workers(nn.Linear(3, 3), F.mean_squared_error, (x, y)) == 4
 
 
+def test_one_worker_for_a_model_that_does_not_count_its_targets(large_machine):
+    class Counted(nn.Linear):
+        counts = True
+
+        def forward(self, x, labels):
+            targets = len(labels) if self.counts else None
+            return ModelOutput(
+                F.mean_squared_error(super().forward(x), labels), x, num_targets=targets
+            )
+
+    batch = {"x": np.ones((8, 3), "f"), "labels": np.zeros((8, 2), "f")}
+    model = Counted(3, 2)
+    assert choose_workers(model, None, batch) == 4
+    model.counts = False
+    assert choose_workers(model, None, batch) == 1
+
+
 def test_one_worker_for_the_two_means_of_bert(large_machine):
     config = BertConfig(vocab_size=V, hidden_size=8, num_hidden_layers=1, num_attention_heads=2,
                         intermediate_size=16, max_position_embeddings=T)  # fmt: skip
@@ -375,11 +434,18 @@ def test_one_worker_on_a_device_and_for_small_work(large_machine, monkeypatch):
 
 def test_choosing_draws_nothing_that_training_would_miss(large_machine):
     minillm.manual_seed(3)
-    state = minillm.backend.default_generator().bit_generator.state
+
+    class Noisy(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) + default_generator().standard_normal(1).astype("f")
+
+    noisy = Noisy(3, 2)
+    state = default_generator().bit_generator.state
+    choose_workers(noisy, F.mean_squared_error, (np.ones((8, 3), "f"), np.ones((8, 2), "f")))
     model = small_gpt(dropout=0.5)
     model.train()
     choose_workers(model, None, text_batch(8))
-    assert minillm.backend.default_generator().bit_generator.state == state
+    assert default_generator().bit_generator.state == state
     assert model.training
     assert all(p.grad is None for p in model.parameters())
 
