@@ -3,9 +3,9 @@
 #
 # **You need:** [chapter 2](02_gradients.ipynb) (an operation is a pair of functions), [chapter 7](07_optimizers.ipynb) (the training step). No GPU.
 #
-# **Time:** 25 minutes of reading, 35 for the exercises.
+# **Time:** 30 minutes of reading, 35 for the exercises.
 #
-# **You will be able to** write operations that run on the processor and on a GPU, say what makes a GPU wait, and estimate whether a model fits and how long a step takes.
+# **You will be able to** write operations that run on the processor and on a GPU, say what makes a GPU wait, estimate whether a model fits and how long a step takes, and share a batch among several workers.
 
 # %% [markdown]
 # ## Why it matters
@@ -29,6 +29,7 @@ import numpy as np
 import minillm.functional as F
 from minillm import Device, manual_seed, nn, ops, optim
 from minillm.backend import array_module, register_backend, to_device, to_numpy
+from minillm.cluster import Compute, Link
 from minillm.gradcheck import check_gradients
 from minillm.models import GPT2Config, model_cost
 from minillm.viz import book_style
@@ -421,6 +422,72 @@ for batch_size, length in [(1, 1024), (2, 1024), (4, 1024), (8, 512), (16, 256)]
     print(f"batch {batch_size:2}, length {length:4}: {cost.peak_bytes / 2**30:5.2f} GiB, {verdict}")
 
 # %% [markdown]
+# ## One batch, many workers
+#
+# A GPU is not the only way to more speed. Several workers, be they cores, GPUs or machines, can share one batch. This is
+# **data parallelism（数据并行）**: worker $k$ has the whole model, and takes $n_k$ of the batch's $n$ targets. The loss is the mean of
+# the losses $\ell_i$ of all targets, so it is a weighted mean of the workers' losses $L_k$, and so is its gradient:
+#
+# <a id="formula-data-parallel"></a>
+# $$L = \frac{1}{n} \sum_{i} \ell_i = \sum_{k} \frac{n_k}{n}\, L_k, \qquad
+#   \frac{\partial L}{\partial w} = \sum_{k} \frac{n_k}{n}\, \frac{\partial L_k}{\partial w} \tag{4}$$
+#
+# Five words and one that does not count (its label is -100), shared by two workers:
+
+# %%
+words, labels = np.array([1, 2, 3, 2, 5, 7]), np.array([2, 3, 2, 5, 7, -100])
+
+
+def gradient(rows):
+    """(targets, gradient of the output matrix) of some rows of the batch."""
+    manual_seed(0)
+    model = nn.Sequential(nn.Embedding(11, 8), nn.Linear(8, 11))
+    F.cross_entropy(model(words[rows]), labels[rows]).backward()
+    weight = list(model.parameters())[1]
+    return (labels[rows] != -100).sum(), weight.grad
+
+
+n, together = gradient(slice(0, 6))
+(n_1, first), (n_2, second) = gradient(slice(0, 3)), gradient(slice(3, 6))
+shared = n_1 / n * first + n_2 / n * second
+print(f"by (4):              differs by {abs(shared - together).max():.0e}")
+print(f"a mean of two means: differs by {abs((first + second) / 2 - together).max():.0e}")
+
+# %% tags=["check"]
+assert (n, n_1, n_2) == (5, 3, 2)
+assert abs(shared - together).max() < 1e-6
+assert abs((first + second) / 2 - together).max() > 1e-3
+
+# %% [markdown]
+# `fit(..., workers=2)` does this with two threads, and `fit(..., ranks=Ranks())` with the processes that `mpiexec` has started,
+# on one machine or on many: [how it is fast](../docs/speed.md), [a cluster](../docs/cluster.md).
+#
+# What does it cost? After each step the workers add up their gradients, an **all-reduce（全归约）**. Let $w$ workers stand in a circle, each
+# with $M$ bytes, cut into $w$ pieces. In each of $w - 1$ rounds every worker sends one piece to its neighbour, which adds it to its
+# own; then the sums go around once more. With a latency of $\alpha$ seconds for a message, and $\beta$ bytes per second, that takes
+#
+# <a id="formula-all-reduce"></a>
+# $$t = 2 (w - 1) \left( \alpha + \frac{M}{w\, \beta} \right) \tag{5}$$
+#
+# For many workers the bytes cost $2 M / \beta$, however many there are; but the work of each shrinks as $1/w$, and the latency grows:
+
+# %%
+row = Compute(fixed=0.02, row=0.04)  # seconds: the optimiser, and one text of the batch
+network = Link(latency=20e-6, bandwidth=1.25e9)  # 10 gigabits per second
+size = 4 * 10_800_000  # bytes of the gradients
+print("workers   computes   all-reduce   speed-up on one batch of 64 texts")
+speedups = []
+for workers in (1, 2, 8, 64):
+    compute, adding = row.seconds(64 // workers), network.seconds(workers, size)
+    speedups.append(row.seconds(64) / (compute + adding))
+    print(f"{workers:7} {compute:8.2f} s {adding:10.3f} s {speedups[-1]:10.1f}")
+
+# %% tags=["check"]
+assert 1.8 < speedups[1] < 2
+assert speedups[3] < 64 / 2
+assert network.seconds(64, size) < 2.2 * network.seconds(2, size)
+
+# %% [markdown]
 # ## On a real GPU
 #
 # If this machine has one, and CuPy, the next cell runs the training step from above on it. Only the
@@ -654,5 +721,6 @@ def largest_batch(P, per_sequence, memory):
 #
 # - S. Williams, A. Waterman, D. Patterson (2009), *Roofline*, Communications of the ACM 52(4): work or bandwidth.
 # - J. Kaplan et al. (2020), *Scaling laws for neural language models*, arXiv:2001.08361, section 2.1: the rule (2).
+# - P. Patarasuk, X. Yuan (2009), *Bandwidth optimal all-reduce algorithms*, J. Parallel and Distributed Computing 69(2): (5).
 # - CuPy's user guide, the sections on differences to NumPy and on streams.
 # - In the library: [minillm/backend.py](../minillm/backend.py), [minillm/models/cost.py](../minillm/models/cost.py), [tests/device/](../tests/device/); `python -m minillm info`.
