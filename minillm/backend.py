@@ -218,6 +218,20 @@ def host_number(value: Any) -> float:
     return float(value)
 
 
+def host_numbers(values: list[Any]) -> list[float]:
+    """0-d arrays and scalars as Python floats; the device is waited for once, not for each.
+
+    >>> host_numbers([np.float32(0.5), 2.0])
+    [0.5, 2.0]
+    """
+    xp = array_module(*values)
+    there = [value for value in values if xp is not np and is_array(value)]
+    if there:
+        dtype = there[0].dtype
+        read = iter(to_numpy(xp.stack([value.astype(dtype) for value in there])).tolist())
+    return [next(read) if there and is_array(value) else float(value) for value in values]
+
+
 # ---------------------------------------------------------------------- repeated indices
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ..autograd import Tensor
-from ..backend import array_module
+from ..backend import array_module, host_numbers
 
 
 def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0) -> float:
@@ -31,6 +31,23 @@ def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0) ->
     >>> p.grad.round(3)
     array([0.6, 0.8])
     """
+    return clip_and_read(parameters, max_norm, [], norm_type)[0]
+
+
+def clip_and_read(
+    parameters: Any, max_norm: float, numbers: list[Any], norm_type: float = 2.0
+) -> tuple[float, list[float]]:
+    """(the norm before clipping, the numbers as Python floats), for which a device is asked once.
+
+    numbers   0-d arrays that are wanted on the host as well, such as the losses of the step
+
+    >>> import numpy as np
+    >>> from minillm.nn import Parameter
+    >>> p = Parameter(np.zeros(2))
+    >>> p.grad = np.array([3.0, 4.0])
+    >>> clip_and_read([p], 1.0, [np.float32(0.5)])
+    (5.0, [0.5])
+    """
     if not (max_norm > 0 and norm_type > 0):
         raise ValueError(
             f"clip_grad_norm_: max_norm {max_norm} and norm_type {norm_type} must be > 0"
@@ -38,20 +55,22 @@ def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0) ->
     entries: Iterable[Any] = [parameters] if isinstance(parameters, Tensor) else parameters
     grads = [(p[1] if isinstance(p, tuple) else p).grad for p in entries]
     grads = [g for g in grads if g is not None]
-    norm = _global_norm(grads, norm_type)
+    power, *read = host_numbers([_power_of_norm(grads, norm_type), *numbers])
+    root = {2.0: math.sqrt, math.inf: float}.get(norm_type, lambda x: x ** (1 / norm_type))
+    norm = root(power)
     if math.isfinite(norm) and norm > max_norm:
         for g in grads:
             g *= max_norm / (norm + 1e-6)
-    return norm
+    return norm, read
 
 
-def _global_norm(grads: list[Any], norm_type: float) -> float:
-    """The norm of all entries together; the device is asked once."""
+def _power_of_norm(grads: list[Any], norm_type: float) -> Any:
+    """The norm of all entries together, to the power norm_type unless that is inf; on their device."""
     if not grads:
         return 0.0
     xp = array_module(*grads)
     if norm_type == math.inf:
-        return float(xp.stack([xp.absolute(g).max() for g in grads]).max())
+        return xp.stack([xp.absolute(g).max() for g in grads]).max()
     if norm_type == 2.0:
-        return math.sqrt(float(sum(xp.vdot(g, g) for g in grads)))
-    return float(sum((xp.absolute(g) ** norm_type).sum() for g in grads)) ** (1 / norm_type)
+        return sum(xp.vdot(g, g) for g in grads)
+    return sum((xp.absolute(g) ** norm_type).sum() for g in grads)

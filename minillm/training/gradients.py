@@ -88,12 +88,15 @@ class BatchGradient:
             if self.optimizer is not None:
                 self.optimizer.run = map
 
-    def add(self, batch: Any, share: float) -> tuple[float, list[tuple[Any, Any]]]:
-        """Add share * (2) to `.grad`; (the mean loss, [(part, its output)] of this process)."""
+    def add(self, batch: Any, share: float) -> tuple[Any, list[tuple[Any, Any]]]:
+        """Add share * (2) to `.grad`; (the mean loss, [(part, its output)] of this process).
+
+        The loss of an undivided batch is where the model is, so that a device need not be waited for.
+        """
         if self.parts == 1:
             output, mean = forward_batch(self.model, batch, self.loss)
             (mean * share).backward()
-            return host_number(mean.data), [(batch, output)]
+            return mean.data, [(batch, output)]
         seed = int(default_generator().integers(2**62))
         mine = split_batch(batch, self.parts)[self.first : self.first + self.workers]
         done = self._each(self._forward, mine, [seed] * self.workers)

@@ -20,7 +20,7 @@ from ..data import DataLoader
 from ..debugging import debug
 from ..files import FolderLock
 from ..nn import evaluating
-from ..optim import clip_grad_norm_
+from ..optim.clipping import clip_and_read
 from .allocator import keep_freed_memory
 from .checkpoint import INDEX, load_checkpoint, save_checkpoint
 from .early_stopping import EarlyStopping
@@ -122,21 +122,21 @@ def fit(
             optimizer.zero_grad()
             model.zero_grad()
             window = list(itertools.islice(stream, accumulate))
-            value, seen = 0.0, dict[str, float]()
+            means, seen = list[Any](), dict[str, float]()
             for batch in window:
                 mean, outputs = gradient.add(batch, 1 / accumulate)
-                value += mean / accumulate
+                means.append(mean)
                 seen = _add_metrics(seen, metrics, outputs, 1 / accumulate, ranks)
             gradient.finish()
-            norm = clip_grad_norm_(model.parameters(), clip or math.inf)
+            norm, means = clip_and_read(model.parameters(), clip or math.inf, means)
+            value = sum(mean / accumulate for mean in means)
             if not (math.isfinite(value) and math.isfinite(norm)):
                 raise NonFiniteLossError(_explain(model, window, loss, step, value, saver))
             optimizer.step()
             if schedule is not None:
                 schedule.step()
             history.record(value, seen)
-            rate = sum(map(count_tokens, window)) / (time.perf_counter() - started)
-            bar.set_postfix_str(_status(value, rate, optimizer.lr), refresh=False)
+            bar.set_postfix_str(_status(value, window, started, optimizer.lr), refresh=False)
             bar.update()
             if step % period == 0 or step == total:
                 history.close_period(step, optimizer.lr)
@@ -244,8 +244,9 @@ def _progress_bar(first: int, total: int, shown: bool) -> tqdm:
     return tqdm(total=total, initial=first, disable=not shown, unit="step", dynamic_ncols=True)
 
 
-def _status(loss: float, tokens_per_second: float, lr: float) -> str:
-    return f"loss {loss:.3f}, {tokens_per_second:,.0f} tokens/s, lr {lr:.1e}"
+def _status(loss: float, window: list, started: float, lr: float) -> str:
+    rate = sum(map(count_tokens, window)) / (time.perf_counter() - started)
+    return f"loss {loss:.3f}, {rate:,.0f} tokens/s, lr {lr:.1e}"
 
 
 # --------------------------------------------------------------------------------- planning

@@ -42,7 +42,7 @@ def command(ranks, *words, module=True):
 def launch(ranks, job, folder, *more, module=True, **changes):
     """Run a job to its end, whatever that is: the CompletedProcess."""
     return subprocess.run(
-        command(ranks, JOBS, job, folder, *more, module=module), capture_output=True, text=True,
+        command(ranks, JOBS, job, folder, *more, module=module), capture_output=True, encoding="utf-8",
         timeout=SECONDS, env=environment(**changes), stdin=subprocess.DEVNULL,
     )  # fmt: skip
 

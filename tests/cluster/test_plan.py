@@ -22,7 +22,7 @@ def planned(tmp_path_factory):
     words = [*SMALL.split(), "--latency", "0.25", "--bandwidth", "1e9", "--picture", str(picture)]
     done = subprocess.run(
         [sys.executable, "-m", "minillm.cluster.plan", *words],
-        capture_output=True, text=True, timeout=SECONDS, env=environment(),
+        capture_output=True, encoding="utf-8", timeout=SECONDS, env=environment(),
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout, picture

@@ -144,7 +144,10 @@ def test_alone_a_rank_is_a_job_of_one_that_never_loads_mpi():
     )
     names = dict.fromkeys(("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "PMIX_RANK"))
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment(**names)
+        [sys.executable, "-c", code],
+        capture_output=True,
+        encoding="utf-8",
+        env=environment(**names),
     )
     assert done.stdout == "Ranks(rank=0, size=1) True [1.5] []\n", done.stderr
 
@@ -199,7 +202,10 @@ def test_without_mpi4py_one_line_says_what_to_install(tmp_path):
         "except RuntimeError as error: print(error)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment(PMI_SIZE="2")
+        [sys.executable, "-c", code],
+        capture_output=True,
+        encoding="utf-8",
+        env=environment(PMI_SIZE="2"),
     )
     assert "which needs mpi4py" in done.stdout, done.stderr
     assert "pip install 'minillm[mpi]'" in done.stdout
@@ -209,7 +215,7 @@ def test_without_mpi4py_one_line_says_what_to_install(tmp_path):
 def test_an_mpiexec_of_another_mpi_library_is_noticed(tmp_path):
     command(1)  # skips where there is no mpi4py
     done = subprocess.run(
-        [sys.executable, JOBS, "mismatched", tmp_path], capture_output=True, text=True,
+        [sys.executable, JOBS, "mismatched", tmp_path], capture_output=True, encoding="utf-8",
         env=environment(OMPI_COMM_WORLD_SIZE="4"),
     )  # fmt: skip
     assert done.returncode != 0
