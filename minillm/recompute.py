@@ -181,7 +181,7 @@ class _Basket(_Step):
         return ()
 
 
-def _basket(leaf: Node) -> Node:
+def _new_basket(leaf: Node) -> Node:
     """A basket in place of a leaf: as old, so that it comes after all that send something there."""
     node = Node(_Basket(), (), outputs=leaf.outputs)
     node.birth = leaf.birth
@@ -259,7 +259,7 @@ class _Call:
                 "again in backward: it must do the same in both runs"
             )
         nodes = [found[key] for key in self.keys]
-        return {node: _basket(node) for node in nodes}
+        return {node: _new_basket(node) for node in nodes}
 
     def _leaf_nodes(self, leaves: list, nodes: list) -> dict[Node, Any]:
         """Leaf nodes among these -> the number of the input, or for a parameter the node itself."""
