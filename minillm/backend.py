@@ -232,6 +232,16 @@ def host_numbers(values: list[Any]) -> list[float]:
     return [next(read) if there and is_array(value) else float(value) for value in values]
 
 
+def usable_cores() -> int:
+    """Processor cores that this process may use.
+
+    >>> usable_cores() >= 1
+    True
+    """
+    affinity = getattr(os, "sched_getaffinity", None)  # not everywhere; it knows of taskset
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
 # ---------------------------------------------------------------------- repeated indices
 
 

@@ -9,8 +9,8 @@ import minillm
 
 ROOT = Path(minillm.__file__).parent
 LAYERS = [
-    "version", "backend", "files", "terminal", "kernels", "ops", "operation", "debugging", "graph",
-    "autograd", "recompute", "functional", "viz", "gradcheck", "classroom", "nn", "optim",
+    "version", "allocator", "backend", "files", "terminal", "kernels", "ops", "operation", "debugging",
+    "graph", "autograd", "recompute", "functional", "viz", "gradcheck", "classroom", "nn", "optim",
     "tokenizers", "data", "generation", "models", "cluster", "training", "finetuning", "tasks", "cli",
 ]  # fmt: skip
 FILES = sorted(ROOT.rglob("*.py"))

@@ -18,6 +18,7 @@ from . import (
     train,
     weights,
 )
+from .common import USER_ERRORS
 
 COMMANDS = {
     "demo": demo,
@@ -76,7 +77,7 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output, such as head, has seen enough
         sys.stderr.close()
         return 1
-    except (ValueError, TypeError, LookupError, OSError, RuntimeError, FloatingPointError) as error:
+    except USER_ERRORS as error:
         if arguments.traceback:
             raise
         print(f"minillm {arguments.command}: error: {error}", file=sys.stderr)

@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     ranks = Ranks()
     try:
         ready, error = prepare(arguments, ranks), None
-    except Exception as found:
+    except common.USER_ERRORS as found:
         if ranks.size == 1:
             raise
         ready, error = None, found

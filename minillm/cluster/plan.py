@@ -37,7 +37,7 @@ from .ranks import Ranks, buckets
 RANKS = (1, 2, 8, 64, 512)
 SIZES = (1 << 12, 1 << 16, 1 << 20, 1 << 24)  # bytes of the measured all-reduces
 WARM_UP = 3
-# Each job keeps freed memory, as training does: minillm/training/allocator.py says why
+# Each job keeps freed memory, as training does: minillm/allocator.py says why
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(1 << 30), "MALLOC_TRIM_THRESHOLD_": str(1 << 30)}
 
 

@@ -28,7 +28,8 @@ from typing import Any
 import numpy as np
 import threadpoolctl
 
-from ..backend import array_module, default_generator, to_numpy
+from ..backend import array_module, default_generator, to_numpy, usable_cores
+from ..nn.module import named_generators
 from .launch import load_mpi
 
 # entries in one message.  Small gradients travel together, because each message costs a latency; a
@@ -97,9 +98,7 @@ class Ranks:
         chosen = {"OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"} & set(os.environ)
         if self.size == 1 or chosen:
             return contextlib.nullcontext()
-        affinity = getattr(os, "sched_getaffinity", None)
-        cores = len(affinity(0)) if affinity else os.cpu_count() or 1
-        limit = max(cores // self.here, 1)
+        limit = max(usable_cores() // self.here, 1)
         return threadpoolctl.threadpool_limits(limit, user_api="blas")
 
     def barrier(self) -> None:
@@ -168,7 +167,7 @@ class Ranks:
         generators = [default_generator()]
         generators += [x for x in (model, *more) if isinstance(x, np.random.Generator)]
         for one in models:
-            generators += _own_generators(one)
+            generators += named_generators(one).values()
         named = [pair for one in models for pair in one.named_parameters()]
         description: list[list[Any]] = [[n, list(p.shape), str(p.dtype)] for n, p in named]
         self._require_equal([*description, ["the generators", len(generators)]])
@@ -260,9 +259,3 @@ def buckets(tensors: list[Any]) -> Iterator[list[Any]]:
 def _lies_ready(grad: Any) -> bool:
     """True for a host array that MPI can read and write as it is."""
     return type(grad) is np.ndarray and grad.flags.c_contiguous and grad.flags.writeable
-
-
-def _own_generators(model: Any) -> list[np.random.Generator]:
-    """The random generators that the modules of a model own, as a checkpoint saves them."""
-    owned = (getattr(module, "rng", None) for _, module in model.named_modules())
-    return [rng for rng in owned if isinstance(rng, np.random.Generator)]

@@ -13,7 +13,7 @@ The MLP is SwiGLU (Shazeer 2020, arXiv:2002.05202, eq. 6).  SmolLM2 is such a mo
 Each part has a `forward` on Tensors and a `step` on arrays: the same formula for one new token of each
 text, after those in a cache.  A token reads every weight once, so the memory sets the limit, and the
 time of every other call counts: without Tensors, and without checking what the model itself has
-computed, a token of SmolLM2's shape takes 4 ms less (on one thread 19.8 instead of 23.8).
+computed, what Python does for a token of SmolLM2's shape takes 1.5 ms instead of 5.
 """
 
 import math

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from ..allocator import return_freed_memory
 from ..backend import default_generator, to_numpy
 from ..files import (
     FLOATS,
@@ -227,6 +228,7 @@ def fill(model: Any, stored: Mapping[str, Any]) -> list[str]:
         raise ValueError(f"the weights do not fit {type(model).__name__}:\n  {lines}")
     for joint, layers in model.read_together():
         joint.join(*layers)
+        return_freed_memory()  # the matrices that lay apart
     for name, array in found.items():
         p = own[name]
         if model.is_transposed(name, p) and not p.data.T.flags.c_contiguous:

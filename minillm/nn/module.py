@@ -200,6 +200,19 @@ def evaluating(model: Any) -> Iterator[None]:
             module.training = mode
 
 
+def named_generators(model: Module) -> dict[str, np.random.Generator]:
+    """The random generators that the modules of a model own, by dotted path.
+
+    >>> from minillm.nn import Dropout
+    >>> list(named_generators(Dropout(0.1, rng=np.random.default_rng(0))))
+    ['']
+    >>> named_generators(Dropout(0.1))  # it draws from the library's own
+    {}
+    """
+    owned = {name: getattr(module, "rng", None) for name, module in model.named_modules()}
+    return {name: rng for name, rng in owned.items() if isinstance(rng, np.random.Generator)}
+
+
 def _folded(lines: list[str]) -> list[str]:
     """Runs of children that differ in their number only, shown once: 0 … 11."""
     result: list[str] = []

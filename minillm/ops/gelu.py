@@ -49,7 +49,7 @@ R = (1.7562890516908958e-09, -1.3226666148620503e-07, 3.9647775224259645e-06,
 
 def _value_alone(x, *, approximate="none"):
     """The output without the slope, for calls whose gradient nobody wants: a third of the time less."""
-    return _gelu(x, approximate, with_slope=False), ()
+    return _gelu(x, approximate, with_slope=False)[0], ()
 
 
 @without_gradient(_value_alone)
@@ -77,7 +77,7 @@ def gelu_backward(grad_out, saved):
 
 
 def _gelu(x, approximate, with_slope):
-    """(out, slope), or out alone."""
+    """(out, slope); without a slope an empty array stands in its place, unless it came by itself."""
     xp = array_module(x)
     require_floating("gelu", x=x)
     if approximate not in ("none", "tanh"):
@@ -96,7 +96,7 @@ def _gelu(x, approximate, with_slope):
         for block in cache_blocks(flat):
             one_block(flat[block], out[block], slope[block] if with_slope else None)
         out, slope = out.reshape(x.shape), slope.reshape(x.shape) if with_slope else slope
-    return (out, slope) if with_slope else out
+    return out, slope
 
 
 def _exact(x, out, slope):

@@ -40,6 +40,7 @@ def clip_and_read(
     """(the norm before clipping, the numbers as Python floats), for which a device is asked once.
 
     numbers   0-d arrays that are wanted on the host as well, such as the losses of the step
+    Raises    ValueError if max_norm or norm_type is not above 0
 
     >>> import numpy as np
     >>> from minillm.nn import Parameter

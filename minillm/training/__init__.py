@@ -1,6 +1,6 @@
 """Training: the loop, its history, checkpoints and metrics."""
 
-from .allocator import keep_freed_memory
+from ..allocator import keep_freed_memory
 from .baselines import bigram_loss, compressor_bits_per_byte, uniform_loss, unigram_loss
 from .checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from .early_stopping import EarlyStopping

@@ -19,6 +19,7 @@ import numpy as np
 
 from ..backend import default_generator, to_numpy
 from ..files import read_arrays, read_json, write_arrays, write_json
+from ..nn.module import named_generators
 
 FORMAT = "minillm-checkpoint-1"
 INDEX = "checkpoint.json"
@@ -177,11 +178,8 @@ def _arrays_file(folder: Path) -> str | None:
 
 def _generators(model: Any) -> dict[str, np.random.Generator]:
     """The library's generator, and those that modules own, by path."""
-    found = {"default": default_generator()}
-    for name, module in model.named_modules():
-        if isinstance(getattr(module, "rng", None), np.random.Generator):
-            found[f"module.{name}"] = module.rng
-    return found
+    owned = {f"module.{name}": rng for name, rng in named_generators(model).items()}
+    return {"default": default_generator(), **owned}
 
 
 def _generator_states(model: Any) -> dict[str, Any]:

@@ -23,7 +23,6 @@ the batch, and by the number of the part: no order of threads can change them.
 import contextlib
 import copy
 import functools
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -33,8 +32,9 @@ import threadpoolctl
 
 from .. import debugging
 from ..autograd import no_grad
-from ..backend import default_generator, generator_of_this_thread, host_number
+from ..backend import default_generator, generator_of_this_thread, host_number, usable_cores
 from ..nn import evaluating
+from ..nn.module import named_generators
 from .objective import count_targets, count_tokens, forward_batch, split_batch
 
 PAYS = 2**29  # parameters x positions of a batch, from which on two threads beat one
@@ -179,12 +179,11 @@ def share_arrays(model: Any, other: Any) -> None:
 
 
 def _refuse_generators(model: Any) -> None:
-    for name, module in model.named_modules():
-        if isinstance(getattr(module, "rng", None), np.random.Generator):
-            raise ValueError(
-                f"fit: {name or 'the model'} has a random generator of its own, which several workers "
-                "would use in an order that changes from run to run: leave rng out, or use workers=1"
-            )
+    for name in named_generators(model):
+        raise ValueError(
+            f"fit: {name or 'the model'} has a random generator of its own, which several workers "
+            "would use in an order that changes from run to run: leave rng out, or use workers=1"
+        )
 
 
 # ------------------------------------------------------------------------- how many workers
@@ -217,22 +216,17 @@ def choose_workers(model: Any, loss: Callable | None, batch: Any) -> int:
     """
     known = loss is None or hasattr(loss, "op")
     arrays = [p.data for p in model.parameters()]
-    own = any(isinstance(getattr(m, "rng", None), np.random.Generator) for m in model.modules())
-    if not known or own or not arrays or type(arrays[0]) is not np.ndarray or debugging.debugging:
+    if not known or named_generators(model) or debugging.debugging:
+        return 1
+    if not arrays or type(arrays[0]) is not np.ndarray:
         return 1
     if not isinstance(batch, (dict, tuple, list)) or not len(batch):
         return 1  # the model will say what is wrong with it
     if sum(a.size for a in arrays) * count_tokens(batch) < PAYS:
         return 1
     threads = max((library["num_threads"] for library in _blas().info()), default=1)
-    workers = min(threads, _cores(), MOST)
+    workers = min(threads, usable_cores(), MOST)
     return workers if workers > 1 and _parts_add_up(model, loss, batch, workers) else 1
-
-
-def _cores() -> int:
-    """Processor cores that this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _parts_add_up(model: Any, loss: Callable | None, batch: Any, parts: int) -> bool:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from ..allocator import keep_freed_memory
 from ..autograd import Tensor, no_grad
 from ..backend import array_module, default_generator, host_number, to_numpy
 from ..data import DataLoader
@@ -21,7 +22,6 @@ from ..debugging import debug
 from ..files import FolderLock
 from ..nn import evaluating
 from ..optim.clipping import clip_and_read
-from .allocator import keep_freed_memory
 from .checkpoint import INDEX, load_checkpoint, save_checkpoint
 from .early_stopping import EarlyStopping
 from .gradients import BatchGradient, choose_workers

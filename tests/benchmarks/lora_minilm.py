@@ -21,6 +21,7 @@ import numpy as np
 from tqdm import tqdm
 
 import minillm
+from minillm.allocator import keep_freed_memory
 from minillm.data import LengthBatches, ToyWorld, load_labelled_sentences, stratified_split
 from minillm.finetuning import LoraConfig, add_lora, merge_lora, trainable_parameters, unmerge_lora
 from minillm.models import BertForSequenceClassification, GPT2Config, GPT2LMHeadModel
@@ -31,7 +32,6 @@ from minillm.tasks.efficient_tuning import Steps, memory_of_step, saved_bytes
 from minillm.tasks.encoders import predict
 from minillm.tokenizers import BertTokenizer
 from minillm.training import fit
-from minillm.training.allocator import keep_freed_memory
 
 WAYS = ("full", "LoRA")
 BERT_TARGETS = ("query", "key", "value", "output.dense", "intermediate.dense")

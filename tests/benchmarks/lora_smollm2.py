@@ -24,6 +24,7 @@ import numpy as np
 from tqdm import tqdm
 
 import minillm
+from minillm.allocator import keep_freed_memory
 from minillm.cli.chat import END, chatml, load
 from minillm.data import LengthBatches, ToyWorld
 from minillm.finetuning import LoraConfig, add_lora, remove_lora, save_lora, trainable_parameters
@@ -33,7 +34,6 @@ from minillm.tasks import Row, format_table
 from minillm.tasks.efficient_tuning import Steps
 from minillm.terminal import wrap
 from minillm.training import exact_match, fit, token_f1
-from minillm.training.allocator import keep_freed_memory
 
 TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 ASK = "{story}\n\n{question} Answer with words of the story only, as few as possible."

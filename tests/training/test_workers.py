@@ -364,7 +364,7 @@ class FourThreads:
 @pytest.fixture
 def large_machine(monkeypatch):
     monkeypatch.setattr(gradients, "_blas", FourThreads)
-    monkeypatch.setattr(gradients, "_cores", lambda: 4)
+    monkeypatch.setattr(gradients, "usable_cores", lambda: 4)
     monkeypatch.setattr(gradients, "PAYS", 1)
 
 
