@@ -18,7 +18,7 @@ import numpy as np
 
 from . import debugging, ops
 from .backend import Device, array_module, from_python, is_array, to_device, to_numpy
-from .graph import Node, backpropagate, leaf_node, mode
+from .graph import Node, backpropagate, call_node, leaf_node, mode, output_nodes
 from .graph import no_grad as no_grad
 from .operation import Operation
 from .ops.checks import is_floating
@@ -60,16 +60,17 @@ def differentiable(forward, backward, *, outputs=1):
         saved = op.kept(saved, edges) if op.reads else saved
         if outputs == 1 and not watching:  # the usual call
             tensor = Tensor(out)
-            tensor._made_by = Node(op, saved, edges, ((out.shape, out.dtype),)), 0
+            tensor._made_by = Node(op, saved, edges, out.shape, out.dtype)
             tensor.requires_grad = True
             return tensor
         outs = (out,) if outputs == 1 else out
-        node = Node(op, saved, edges, tuple((array.shape, array.dtype) for array in outs))
+        node = call_node(op, saved, edges, outs)
         if watching:
             debugging.watch_forward(node, values, outs, options)
         tensors = tuple(map(Tensor, outs))
-        for i, tensor in enumerate(tensors if recording else ()):
-            tensor._made_by, tensor.requires_grad = (node, i), True
+        if recording:
+            for tensor, made_by in zip(tensors, output_nodes(node, outs), strict=True):
+                tensor._made_by, tensor.requires_grad = made_by, True
         return tensors[0] if outputs == 1 else tensors
 
     functools.update_wrapper(operation, forward)
@@ -128,13 +129,12 @@ class Tensor:
     T = property(lambda self: self.transpose())
 
     def _edge(self):
-        """Where a gradient of this tensor goes; None if it needs none."""
+        """The node that a gradient of this tensor goes to; None if it needs none."""
         if self._made_by is not None or not self.requires_grad:
             return self._made_by
-        looks = ((self.data.shape, self.data.dtype),)
-        if self._leaf is None or self._leaf.outputs != looks:
-            self._leaf = leaf_node(self, looks)
-        return self._leaf, 0
+        if self._leaf is None or not self._leaf.fits(self.data):
+            self._leaf = leaf_node(self)
+        return self._leaf
 
     def backward(self, grad=None):
         """Add d self / d leaf to the `.grad` of every leaf that this tensor was computed from.
@@ -143,8 +143,8 @@ class Tensor:
         Raises   ValueError if grad is missing or has another shape; RuntimeError if there is
                  nothing to differentiate, or the graph was differentiated before
         """
-        edge = self._edge()
-        if edge is None:
+        node = self._edge()
+        if node is None:
             raise RuntimeError("backward: nothing that this was computed from has requires_grad")
         xp = array_module(self.data)
         if grad is None:
@@ -158,8 +158,7 @@ class Tensor:
         grad = xp.asarray(unwrap(grad), dtype=self.dtype)
         if grad.shape != self.shape:
             raise ValueError(f"backward: grad must be of shape {self.shape}, got {grad.shape}")
-        node, number = edge
-        backpropagate(node, number, grad)
+        backpropagate(node, grad)
 
     def item(self):
         """The one number in this tensor, as a Python number."""

@@ -55,58 +55,87 @@ _birth = operator.attrgetter("birth")
 
 
 class Node:
-    """One call of one operation, or a leaf.  An array stays alive only if forward saved it."""
+    """One call of one operation, or a leaf.  An array stays alive only if forward saved it.
 
-    __slots__ = ("__weakref__", "birth", "edges", "leaf", "op", "outputs", "path", "prints",
-                 "saved")  # fmt: skip
+    An edge leads from a call to the node of each of its inputs, where the gradient of that input goes.
+    """
 
-    def __init__(self, op, saved=None, edges=(), outputs=()):
-        self.op, self.saved, self.edges = op, saved, edges  # edge: (node, output number) or None
-        self.outputs = outputs  # (shape, dtype) of each output: what its gradient must look like
+    __slots__ = ("__weakref__", "birth", "dtype", "edges", "leaf", "op", "path", "prints", "saved",
+                 "shape")  # fmt: skip
+
+    def __init__(self, op, saved=None, edges=(), shape=None, dtype=None):
+        self.op, self.saved, self.edges = op, saved, edges  # None among edges: no gradient wanted
+        self.shape, self.dtype = shape, dtype  # of the output: what its gradient must look like
         self.birth = next(_births)  # the younger, the larger
         self.path, self.prints, self.leaf = "", None, None  # the first two under debug() only
+
+    def fits(self, array):
+        """Could this array be the gradient?"""
+        return array.shape == self.shape and array.dtype == self.dtype
 
     def __repr__(self):
         return f"{self.op.name if self.op else 'leaf'}{f' in {self.path}' if self.path else ''}"
 
 
-def leaf_node(tensor, outputs):
+class Output(Node):
+    """One of several outputs of a call.  Its only edge leads to the call."""
+
+    __slots__ = ("number",)
+
+    def __init__(self, call, number, array):
+        super().__init__(call.op, None, (call,), array.shape, array.dtype)
+        self.number = number
+
+
+def call_node(op, saved, edges, outs):
+    """The node of a call; of several outputs, it knows all shapes and dtypes."""
+    if op.outputs == 1:
+        return Node(op, saved, edges, outs[0].shape, outs[0].dtype)
+    return Node(op, saved, edges, [out.shape for out in outs], [out.dtype for out in outs])
+
+
+def output_nodes(call, outs):
+    """The node of each output: of a single one, that of the call itself."""
+    return [call] if call.op.outputs == 1 else [Output(call, i, out) for i, out in enumerate(outs)]
+
+
+def leaf_node(tensor):
     """The node of a tensor that no operation made.  It does not keep the tensor alive."""
-    node = Node(None, outputs=outputs)
+    node = Node(None, None, (), tensor.data.shape, tensor.data.dtype)
     node.leaf = weakref.ref(tensor)
     return node
 
 
-def backpropagate(root, number, grad):
-    """Formula (1), from one output of one node back to all leaves, whose `.grad` grows.
+def backpropagate(root, grad):
+    """Formula (1), from one node back to all leaves, whose `.grad` grows.
 
     A gradient that arrives alone is borrowed from the backward that made it and never written to;
     the second one to arrive allocates their sum, later ones are added to it in place.
     """
     if root.op is None:
         _add_to_leaf(root.leaf(), grad, False)
-    grads = {(root, number): grad}
-    owned = set()  # edges whose sum was allocated here
+    grads = {root: grad}
+    owned = set()  # nodes whose sum was allocated here
     for node in _consumers_first(root):
-        if node.op.outputs == 1:
-            grad_out = grads.pop((node, 0))
-        else:
-            grad_out = _all_outputs(node, grads)
-        for edge, grad_in in zip(node.edges, _run_backward(node, grad_out)):  # noqa: B905 (checked)
-            if edge is None:
+        grad_out = grads.pop(node)
+        if type(node) is Output:
+            _give_to_call(node, grad_out, grads)
+            continue
+        for source, grad_in in zip(node.edges, _run_backward(node, grad_out)):  # noqa: B905 (checked)
+            if source is None:
                 continue
-            if edge[0].op is None:
+            if source.op is None:
                 alone = sys.getrefcount(grad_in) == _HELD_HERE
-                _add_to_leaf(edge[0].leaf(), grad_in, alone)
+                _add_to_leaf(source.leaf(), grad_in, alone)
                 continue
-            before = grads.get(edge)
+            before = grads.get(source)
             if before is None:
-                grads[edge] = grad_in
-            elif edge in owned:
+                grads[source] = grad_in
+            elif source in owned:
                 before += grad_in
             else:
-                grads[edge] = before + grad_in
-                owned.add(edge)
+                grads[source] = before + grad_in
+                owned.add(source)
 
 
 def _references(edges, grads):
@@ -122,20 +151,25 @@ def _consumers_first(root):
     """All calls that lead to root, the youngest first: each comes after every one that uses it."""
     seen, found = {root}, [root] if root.op else []
     for node in found:  # which grows meanwhile
-        for edge in node.edges:
-            if edge is not None and edge[0] not in seen and edge[0].op is not None:
-                seen.add(edge[0])
-                found.append(edge[0])
+        for source in node.edges:
+            if source is not None and source not in seen and source.op is not None:
+                seen.add(source)
+                found.append(source)
     found.sort(key=_birth, reverse=True)
     return found
 
 
-def _all_outputs(node, grads):
+def _give_to_call(output, grad, grads):
+    """Put the gradient of one of several outputs where the call will look for all of them."""
+    (call,) = output.edges
+    grads.setdefault(call, [None] * len(call.shape))[output.number] = grad
+
+
+def _all_outputs(node, found):
     """The gradients of several outputs; one that nobody used has gradient 0."""
-    found = [grads.pop((node, i), None) for i in range(len(node.outputs))]
     xp = array_module(*found)
-    pairs = zip(found, node.outputs, strict=True)
-    return tuple([xp.zeros(s, dtype=d) if g is None else g for g, (s, d) in pairs])
+    pairs = zip(found, node.shape, node.dtype, strict=True)
+    return tuple([xp.zeros(s, dtype=d) if g is None else g for g, s, d in pairs])
 
 
 def _run_backward(node, grad_out):
@@ -147,6 +181,8 @@ def _run_backward(node, grad_out):
         )
     if node.prints is not None:
         debugging.compare_prints(node)
+    if node.op.outputs != 1:
+        grad_out = _all_outputs(node, grad_out)
     grads = node.op.pull_back(grad_out, node.saved, node.edges, node)
     if debugging.debugging:
         debugging.watch_backward(node, grads, grad_out if node.op.outputs != 1 else (grad_out,))

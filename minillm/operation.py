@@ -86,8 +86,8 @@ class Operation:
     def pull_back(self, grad_out: Any, saved: Any, edges: list, who: Any) -> tuple:
         """Call backward and check what it returns.
 
-        edges    for each input the (node, output number) its gradient goes to; None where none is
-                 needed.  The node knows the shape and dtype that the gradient must have
+        edges    for each input the node its gradient goes to, which knows the shape and dtype that it
+                 must have; None where none is needed
         Raises   ValueError that names the operation (`who`), the argument and both shapes
         """
         if self.takes_needs:
@@ -100,13 +100,12 @@ class Operation:
             raise ValueError(f"{who}: backward must return {len(edges)} gradients, got {found}")
         for grad, edge in zip(grads, edges):  # noqa: B905 (equally many, as of the line above)
             if edge is not None:
-                shape, dtype = edge[0].outputs[edge[1]]
-                if grad is None or grad.shape != shape or grad.dtype != dtype:
+                if grad is None or grad.shape != edge.shape or grad.dtype != edge.dtype:
                     i = next(j for j, e in enumerate(edges) if e is edge and grads[j] is grad)
                     found = "None" if grad is None else f"{grad.shape} {grad.dtype}"
                     raise ValueError(
-                        f"{who}: the gradient of {self.argument(i)} must be {shape} {dtype}, "
-                        f"got {found}"
+                        f"{who}: the gradient of {self.argument(i)} must be {edge.shape} "
+                        f"{edge.dtype}, got {found}"
                     )
         return grads
 

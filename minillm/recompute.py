@@ -34,7 +34,7 @@ import numpy as np
 from . import debugging
 from .autograd import Tensor
 from .backend import default_generator, generator_of_this_thread, to_numpy
-from .graph import Node, backpropagate, mode
+from .graph import Node, backpropagate, call_node, mode, output_nodes
 
 SAME = 1e-3  # of the largest entry: two runs of one function may differ by rounding only
 
@@ -69,16 +69,16 @@ def recompute(function: Callable, *inputs: Any, **options: Any) -> Any:
     leaves, outs, is_single = call.run()
     edges = [out._edge() for out in outs]
     if any(edges):
-        looks = tuple((out.shape, out.dtype) for out in outs)
+        call.looks = _looks(outs)
         outs = tuple(Tensor(out.data) for out in outs)
-        node = Node(_Recomputation(len(outs)), edges=call.sources(leaves, edges), outputs=looks)
-        node.saved = call, call.arrays()
+        saved, sources = (call, call.arrays()), call.sources(leaves, edges)
+        node = call_node(_Recomputation(len(outs)), saved, sources, outs)
         if debugging.debugging:
             call.results = [out.data for out in outs]
             debugging.watch_forward(node, call.arrays(), tuple(call.results), {})
-        for i, (out, edge) in enumerate(zip(outs, edges, strict=True)):
+        for out, edge, made_by in zip(outs, edges, output_nodes(node, outs), strict=True):
             if edge is not None:
-                out._made_by, out.requires_grad = (node, i), True
+                out._made_by, out.requires_grad = made_by, True
     return outs[0] if is_single else outs
 
 
@@ -148,16 +148,15 @@ class _Recomputation(_Step):
         grads = (grad_out,) if self.outputs == 1 else grad_out
         with call.scene.restored():
             leaves, outs, _ = call.run()
-        call.compare(outs, who)
+        call.compare(outs)
         # The new graph ends at leaves, whose .grad would grow.  Baskets take their place, so that the
         # gradients travel on along the edges of this node, and are added where all others are.
         baskets = call.baskets(leaves, [out._edge() for out in outs])
-        ends = {(leaf, 0): (basket, 0) for leaf, basket in baskets.items()}
-        start = Node(_Start(), tuple(grads), [ends.get(e, e) for e in map(Tensor._edge, outs)])
+        start = Node(_Start(), tuple(grads), [baskets.get(e, e) for e in map(Tensor._edge, outs)])
         for node in _nodes(start.edges):
-            node.edges = [ends.get(edge, edge) for edge in node.edges]
+            node.edges = [baskets.get(edge, edge) for edge in node.edges]
         del leaves, outs  # so that each array is freed after its last use
-        backpropagate(start, 0, None)
+        backpropagate(start, None)
         return tuple([basket.op.grad for basket in baskets.values()])
 
 
@@ -183,20 +182,20 @@ class _Basket(_Step):
 
 def _new_basket(leaf: Node) -> Node:
     """A basket in place of a leaf: as old, so that it comes after all that send something there."""
-    node = Node(_Basket(), (), outputs=leaf.outputs)
+    node = Node(_Basket(), (), (), leaf.shape, leaf.dtype)
     node.birth = leaf.birth
     return node
 
 
 def _nodes(edges: Iterable[Any]) -> list[Node]:
     """All nodes that lead to these edges, each once."""
-    stack = [edge[0] for edge in edges if edge is not None]
+    stack = [edge for edge in edges if edge is not None]
     seen = dict.fromkeys(stack)
     while stack:
         for edge in stack.pop().edges:
-            if edge is not None and edge[0] not in seen:
-                seen[edge[0]] = None
-                stack.append(edge[0])
+            if edge is not None and edge not in seen:
+                seen[edge] = None
+                stack.append(edge)
     return list(seen)
 
 
@@ -207,6 +206,7 @@ class _Call:
     """A function with its inputs and surroundings, ready to run again."""
 
     results: "list[Any] | None" = None  # under debug(): what the first run gave
+    looks: tuple = ()  # the shapes and dtypes that it gave
 
     def __init__(self, function: Callable, inputs: tuple, options: dict[str, Any]) -> None:
         values = [*inputs, *options.values()]
@@ -247,7 +247,7 @@ class _Call:
         nodes = _nodes(edges)
         found = self._leaf_nodes(leaves, nodes)
         self.keys = list(found.values())
-        return [self.edges[key] if isinstance(key, int) else (key, 0) for key in self.keys]
+        return [self.edges[key] if isinstance(key, int) else key for key in self.keys]
 
     def baskets(self, leaves: list, edges: list) -> dict[Node, Node]:
         """After the second run: a basket for each leaf of its graph, in the order of the sources."""
@@ -269,17 +269,17 @@ class _Call:
                 "which it cannot compute again: pass it as an argument, recompute(function, x, it)"
             )
         own = {
-            leaves[i]._edge()[0]: i for i, edge in enumerate(self.edges) if edge is not None
+            leaves[i]._edge(): i for i, edge in enumerate(self.edges) if edge is not None
         }  # a leaf whose Tensor is gone was made inside, and nobody can ask for its gradient
         alive = [node for node in nodes if node.op is None and node.leaf() is not None]
         return {node: own.get(node, node) for node in alive}
 
-    def compare(self, outs: tuple, who: Node) -> None:
+    def compare(self, outs: tuple) -> None:
         """Raise if the second run gave something else than the first."""
-        looks = tuple((out.shape, out.dtype) for out in outs)
-        if looks != who.outputs:
+        looks = _looks(outs)
+        if looks != self.looks:
             raise RuntimeError(
-                f"recompute: {_name(self.function)} returned {_words(who.outputs)}, and "
+                f"recompute: {_name(self.function)} returned {_words(self.looks)}, and "
                 f"{_words(looks)} when it ran again in backward: it must do the same in both runs"
             )
         for i, (first, out) in enumerate(zip(self.results or (), outs, strict=False)):
@@ -366,6 +366,10 @@ def _contents(cells: Iterable[Any]) -> Iterator[Any]:
 
 def _name(function: Any) -> str:
     return getattr(function, "__qualname__", None) or type(function).__name__
+
+
+def _looks(outs: Iterable[Any]) -> tuple:
+    return tuple((out.shape, out.dtype) for out in outs)
 
 
 def _words(looks: tuple) -> str:

@@ -18,8 +18,8 @@ PACKAGES = [
 ]  # fmt: skip
 
 ORDER = [  # of the first level: what stands below may import what stands above
-    "version", "backend", "files", "terminal", "kernels", "ops", "operation", "debugging", "graph",
-    "autograd", "recompute", "functional", "viz", "gradcheck", "classroom", "nn", "optim",
+    "version", "allocator", "backend", "files", "terminal", "kernels", "ops", "operation", "debugging",
+    "graph", "autograd", "recompute", "functional", "viz", "gradcheck", "classroom", "nn", "optim",
     "tokenizers", "data", "generation", "models", "cluster", "training", "finetuning", "tasks", "cli",
 ]  # fmt: skip
 

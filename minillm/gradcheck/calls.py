@@ -8,7 +8,7 @@ where hidden randomness enters; with moved parameters, where a value came back i
 its history.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 from .. import debugging
 from ..autograd import Tensor
 from ..backend import is_array, to_numpy
+from ..graph import Output
 from ..ops.checks import is_floating
 from .language import say
 
@@ -46,8 +47,8 @@ class Call:
         if row is not None and "weight" in self.op.arrays:
             self.options = {**self.options, "padding_idx": None}
             edge = self.node.edges[self.op.arrays.index("weight")]
-            if edge is not None and edge[0].leaf is not None:
-                self.frozen = edge[0].leaf(), row
+            if edge is not None and edge.leaf is not None:
+                self.frozen = edge.leaf(), row
 
     @property
     def op(self) -> Any:
@@ -86,20 +87,23 @@ class Recording:
         }  # fmt: skip
 
     def edges(self) -> set[Any]:
-        """(node, output number) of everything through which a gradient reaches a parameter."""
-        found = {out._edge() for out in self.outs} - {None}
-        nodes = {node for node, _ in found}
+        """The nodes through which a gradient reaches a parameter."""
+        found = _with_their_calls(out._edge() for out in self.outs)
         for call in reversed(self.calls):
-            if call.node in nodes:
-                new = {edge for edge in call.node.edges if edge is not None}
-                nodes |= {node for node, _ in new}
-                found |= new
+            if call.node in found:
+                found |= _with_their_calls(call.node.edges)
         return found
 
     def from_the_end(self) -> Iterator[Call]:
         """The calls that a gradient passes through, each after every call that used its outputs."""
-        nodes = {node for node, _ in self.edges()}
+        nodes = self.edges()
         return (call for call in reversed(self.calls) if call.node in nodes)
+
+
+def _with_their_calls(nodes: Iterable[Any]) -> set[Any]:
+    """These nodes, and the calls of which some are an output."""
+    found = {node for node in nodes if node is not None}
+    return found | {call for node in found if isinstance(node, Output) for call in node.edges}
 
 
 def record(run: Callable[[], tuple[Tensor, ...]], model: str) -> Recording:
@@ -202,8 +206,7 @@ def _connected(edge: Any, leaves: set[int]) -> bool:
     """True if a gradient that follows this edge arrives at an operation or at a parameter."""
     if edge is None:
         return False
-    node = edge[0]
-    return node.op is not None or id(node.leaf()) in leaves
+    return edge.op is not None or id(edge.leaf()) in leaves
 
 
 def _origin(

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from ..backend import is_array
+from ..graph import Output
 from ..ops.checks import is_floating
 from .calls import Call, Recording
 from .check import check_gradients
@@ -120,8 +121,10 @@ class Replay:
         self.call, self.op = call, call.op
         self.arrays = [to_float64(x) for x in call.inputs]
         self.needs = tuple(edge is not None for edge in call.node.edges)
-        self.used = [self.op.outputs == 1 or (call.node, i) in edges
-                     for i in range(len(call.outputs))]  # fmt: skip
+        used = {
+            node.number for node in edges if isinstance(node, Output) and call.node in node.edges
+        }
+        self.used = [self.op.outputs == 1 or i in used for i in range(len(call.outputs))]
 
     def forward(self) -> tuple[tuple[Any, ...], Any]:
         """(outputs, saved), with the same random numbers every time."""

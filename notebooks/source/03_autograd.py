@@ -377,8 +377,7 @@ a = Tensor(np.zeros(()), requires_grad=True)
 out = a
 for _ in range(20_000):
     out = out + 1.0
-node, number = out._edge()
-backpropagate(node, number, np.ones(()))
+backpropagate(out._edge(), np.ones(()))
 print("the library's engine, 20,000 operations: gradient", a.grad)
 
 arrays = rng.standard_normal((5, 3)), rng.standard_normal((3, 2))

@@ -316,7 +316,7 @@ def test_the_gradient_of_a_frozen_weight_is_never_asked_for(monkeypatch):
 def activations(model, ids, labels):
     """The shapes of the arrays that the graph of a loss keeps alive."""
     loss = model(ids, labels=labels).loss
-    stack, seen, kept = [loss._made_by[0]], set(), {}
+    stack, seen, kept = [loss._made_by], set(), {}
     while stack:
         node = stack.pop()
         if id(node) in seen or node is None:
@@ -325,7 +325,7 @@ def activations(model, ids, labels):
         for part in node.saved or ():
             if isinstance(part, np.ndarray):
                 kept[id(part)] = part
-        stack += [edge[0] for edge in node.edges if edge is not None]
+        stack += node.edges
     return [array.shape for array in kept.values()]
 
 
