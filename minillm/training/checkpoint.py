@@ -3,7 +3,8 @@
 A checkpoint is a folder:
 
     checkpoint.json           step, history, learning rate, random generators; names the next file
-    arrays-00000250.safetensors    parameters ("model.…") and optimiser state ("optimizer.…")
+    arrays-00000250.safetensors    parameters ("model.…"), optimiser state ("optimizer.…"), and the
+                              losses of all steps: as JSON they would soon be longer than the rest
 
 The arrays are written first, under a name of their own; then checkpoint.json is replaced in one step,
 and from that moment the new checkpoint counts.  A crash, a kill or a full disk at any moment leaves the
@@ -73,6 +74,7 @@ def save_checkpoint(
         index["schedule"] = schedule.state_dict()
     if history is not None:
         index["history"] = history.state_dict()
+        arrays["history.losses"] = np.array(index["history"].pop("losses"), dtype=np.float64)
     if old == index["arrays"]:  # never overwrite the arrays that the old index still names
         index["arrays"] = f"arrays-{step:08d}-again.safetensors"
     try:
@@ -116,26 +118,22 @@ def load_checkpoint(
         arrays = read_arrays(folder / index["arrays"])
     except (FileNotFoundError, ValueError) as error:
         raise CheckpointError(f"the checkpoint in {folder} is not readable: {error}") from None
-    parts: dict[str, dict[str, Any]] = {"model": {}, "optimizer": {}}
+    parts: dict[str, dict[str, Any]] = {name: {} for name in ("model", *WORDS)}
     for name, array in arrays.items():
         part, _, rest = name.partition(".")
         parts.setdefault(part, {})[rest] = array
-    states = {
-        "optimizer": (optimizer, {**index.get("optimizer", {}), "state": parts["optimizer"]}),
-        "schedule": (schedule, index.get("schedule")),
-        "history": (history, index.get("history")),
-    }
-    wanted = {name: pair for name, pair in states.items() if pair[0] is not None}
+    targets = {"optimizer": optimizer, "schedule": schedule, "history": history}
+    wanted = {name: target for name, target in targets.items() if target is not None}
     # a copy of everything but the objects themselves: an optimiser must go on holding this model's
     # parameters, and a schedule this optimiser
-    shared = {id(x): x for x in (*model.parameters(), *(target for target, _ in wanted.values()))}
-    before = [(t, copy.deepcopy(vars(t), dict(shared))) for t, _ in wanted.values()]
+    shared = {id(x): x for x in (*model.parameters(), *wanted.values())}
+    before = [(t, copy.deepcopy(vars(t), dict(shared))) for t in wanted.values()]
     generators = _generator_states(model)
     try:
-        for name, (target, state) in wanted.items():
+        for name, target in wanted.items():
             if name not in index:
                 raise ValueError(f"it was saved without {WORDS[name]}")
-            target.load_state_dict(state)
+            target.load_state_dict(_state_of(name, index[name], parts[name]))
         _restore_generators(model, index["generators"])
         model.load_state_dict(parts["model"])  # last, because it changes all or nothing
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -144,6 +142,13 @@ def load_checkpoint(
         _restore_generators(model, generators)
         raise CheckpointError(f"the checkpoint in {folder} does not fit: {error}") from None
     return {"step": index["step"], "extra": index["extra"]}
+
+
+def _state_of(name: str, entries: Any, arrays: dict[str, Any]) -> dict[str, Any]:
+    """What was saved of one part, together again: its entries in checkpoint.json and its arrays."""
+    if name == "optimizer":
+        return {**entries, "state": arrays}
+    return {**entries, **{key: array.tolist() for key, array in arrays.items()}}
 
 
 def read_index(folder: "str | Path") -> dict[str, Any]:

@@ -509,7 +509,36 @@ def test_checkpoints_hold_no_pickle(tmp_path):
     saved(tmp_path)
     json.loads((tmp_path / "checkpoint.json").read_text(encoding="utf-8"))
     arrays = load_file(arrays_of(tmp_path))
-    assert {name.partition(".")[0] for name in arrays} == {"model", "optimizer"}
+    assert {name.partition(".")[0] for name in arrays} == {"model", "optimizer", "history"}
+
+
+def test_the_losses_of_all_steps_are_numbers_and_not_text(tmp_path):
+    sizes = []
+    for steps in (1, 1000):
+        history = History()
+        history.losses = [1 / 3] * steps
+        save_checkpoint(tmp_path, nn.Linear(2, 3), history=history)
+        sizes.append((tmp_path / "checkpoint.json").stat().st_size)
+    assert abs(sizes[1] - sizes[0]) < 20  # the name of the second file is longer
+    load_checkpoint(tmp_path, nn.Linear(2, 3), history=(again := History()))
+    assert again.losses == [1 / 3] * 1000
+
+
+def test_losses_in_the_index_as_older_versions_wrote_them_are_read(tmp_path):
+    history = History()
+    history.losses = [1 / 3]
+    save_checkpoint(tmp_path, nn.Linear(2, 3), history=history)
+    arrays = load_file(arrays_of(tmp_path))
+    del arrays["history.losses"]
+    save_file(arrays, arrays_of(tmp_path))
+    with pytest.raises(CheckpointError, match="losses"):
+        load_checkpoint(tmp_path, nn.Linear(2, 3), history=History())
+    path = tmp_path / "checkpoint.json"
+    index = json.loads(path.read_text(encoding="utf-8"))
+    index["history"]["losses"] = [2 / 3]
+    path.write_text(json.dumps(index), encoding="utf-8")
+    load_checkpoint(tmp_path, nn.Linear(2, 3), history=(again := History()))
+    assert again.losses == [2 / 3]
 
 
 # --------------------------------------------------------------- the same bits within one process
