@@ -67,6 +67,24 @@ def test_unused_outputs_have_zero_gradient():
     assert x.grad.tolist() == [2.0, 2.0, 0.0, 0.0, 1.0, 1.0]
 
 
+def test_two_outputs_of_one_call_may_be_differentiated_one_after_the_other_only_once():
+    x = leaf(6)
+    first, second = F.split(x, sections=2, axis=0)
+    first.sum().backward()
+    assert x.grad.tolist() == [1.0, 1.0, 1.0, 0.0, 0.0, 0.0]
+    with pytest.raises(RuntimeError, match="split: this graph was differentiated before"):
+        second.sum().backward()
+
+
+@pytest.mark.parametrize("data", [np.ones((2, 5)), np.ones(3, np.float32)])
+def test_a_leaf_may_get_another_array(data):
+    x = leaf(3)
+    (x * 2.0).sum().backward()
+    x.data, x.grad = data, None
+    (x * 2.0).sum().backward()
+    assert (x.grad.shape, x.grad.dtype) == (data.shape, data.dtype)
+
+
 def test_shared_weights_collect_both_gradients():
     w, x = leaf(3, 3), leaf(2, 3, seed=1)
     ((x @ w) @ w).sum().backward()
