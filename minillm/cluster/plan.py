@@ -253,17 +253,24 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     """The options of the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m minillm.cluster.plan", description="What would more processes bring?",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+        epilog="example: python -m minillm.cluster.plan --layers 12 --width 768",
     )  # fmt: skip
-    sizes = {"layers": 6, "heads": 6, "width": 384, "block-size": 128, "batch": 4, "steps": 10,
-             "rounds": 5}  # fmt: skip
-    for name, value in sizes.items():
-        parser.add_argument(f"--{name}", type=int, default=value)
-    parser.add_argument("--shared", type=int, default=512, help="rows of the batch to be shared")
-    parser.add_argument("--latency", type=float, default=50e-6, help="of a network, seconds")
-    parser.add_argument("--bandwidth", type=float, default=1.1e9, help="of a network, bytes/s")
-    parser.add_argument("--launcher", help="what starts two processes; mpiexec -n 2 if not given")
-    parser.add_argument("--picture", default="docs/images/cluster.png", help="where to draw")
+    model = {"layers": (6, "of the GPT"), "heads": (6, "in each layer"), "width": (384, "of the GPT"),
+             "block-size": (128, "tokens in a row"), "batch": (4, "rows of each process"),
+             "steps": (10, "that are timed together"), "rounds": (5, "of all measurements"),
+             "shared": (512, "rows of a batch that all processes share")}  # fmt: skip
+    for name, (value, words) in model.items():
+        parser.add_argument(
+            f"--{name}", type=int, default=value, metavar="N", help=f"{words} (default: {value})"
+        )
+    parser.add_argument("--latency", type=float, default=50e-6, metavar="SECONDS",
+                        help="of a message over a network (default: 50e-6)")  # fmt: skip
+    parser.add_argument("--bandwidth", type=float, default=1.1e9, metavar="BYTES",
+                        help="that a network carries in a second (default: 1.1e9)")  # fmt: skip
+    parser.add_argument("--launcher", metavar="COMMAND",
+                        help="what starts two processes (default: mpiexec -n 2)")  # fmt: skip
+    parser.add_argument("--picture", default="cluster.png", metavar="FILE",
+                        help="where to draw (default: cluster.png)")  # fmt: skip
     parser.add_argument("--job", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args(arguments)
 

@@ -77,3 +77,14 @@ def test_a_launcher_that_fails_is_named():
     with pytest.raises(RuntimeError, match="failed:") as caught:
         plan.run_job([sys.executable, "-c", "import sys; sys.exit('no such host')"], [])
     assert "no such host" in str(caught.value)
+
+
+def test_help_shows_an_example_and_every_default(capsys):
+    with pytest.raises(SystemExit):
+        plan.parse(["--help"])
+    text = capsys.readouterr().out
+    assert "example: python -m minillm.cluster.plan" in text
+    for option, value in vars(plan.parse([])).items():
+        if value not in (None, False):
+            assert f"--{option.replace('_', '-')}" in text
+    assert text.count("(default: ") == len(vars(plan.parse([]))) - 1  # --job is not for readers
