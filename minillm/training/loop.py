@@ -17,6 +17,7 @@ from tqdm import tqdm
 from ..allocator import keep_freed_memory
 from ..autograd import Tensor, no_grad
 from ..backend import array_module, default_generator, host_number, to_numpy
+from ..cluster import Ranks
 from ..data import DataLoader
 from ..debugging import debug
 from ..files import FolderLock
@@ -188,6 +189,7 @@ def evaluate(
     >>> round(evaluate(model, (x, y), loss=F.cross_entropy)["loss"], 4)  # log 3: it cannot know
     1.0986
     """
+    _check_ranks("evaluate", ranks)
     batches = DataLoader(data, batch_size, shuffle=False) if _is_arrays(data) else data
     shared = ranks and not metrics
     total, count = 0.0, 0
@@ -298,8 +300,14 @@ def _plan(
 def _begin(model: Any, ranks: Any) -> None:
     """What comes first: the order of the data is drawn from random numbers that the ranks share."""
     keep_freed_memory()
+    _check_ranks("fit", ranks)
     if ranks:
         ranks.share(model)
+
+
+def _check_ranks(where: str, ranks: Any) -> None:
+    if ranks is not None and not isinstance(ranks, Ranks):
+        raise TypeError(f"{where}: ranks must be a minillm.cluster.Ranks(), got {ranks!r}")
 
 
 def _share_out(
@@ -307,9 +315,10 @@ def _share_out(
     saver: "_Saver",
 ) -> tuple[BatchGradient, Iterator[Any]]:  # fmt: skip
     """(what computes the gradients, the same stream), once the number of workers is settled."""
-    if workers is not None and (isinstance(workers, bool) or workers < 1):
+    whole = isinstance(workers, (int, np.integer)) and not isinstance(workers, bool)
+    if workers is not None and not (whole and workers >= 1):
         raise ValueError(
-            f"fit: workers must be at least 1, got {workers!r}; None to let fit choose"
+            f"fit: workers must be an integer of at least 1, got {workers!r}; None to let fit choose"
         )
     chosen = workers or (1 if ranks else saver.workers)  # ranks have the other cores
     if chosen is None:

@@ -425,7 +425,7 @@ def test_a_bad_option_of_generate_is_one_line(trained, capsys, option, value, wo
         ("--lr", "-1", "lr must be at least 0"),
         ("--device", "tpu", "'tpu' is unknown"),
         ("--dropout", "2", "probability"),
-        ("--workers", "0", "workers must be at least 1"),
+        ("--workers", "0", "workers must be an integer of at least 1"),
     ],
 )
 def test_a_bad_option_of_train_is_one_line(tmp_path, capsys, option, value, word):

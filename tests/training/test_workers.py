@@ -15,7 +15,7 @@ from minillm.backend import default_generator
 from minillm.models import BertConfig, BertForPreTraining, GPT2Config, GPT2LMHeadModel
 from minillm.models.output import ModelOutput
 from minillm.optim import SGD, Adam, AdamW
-from minillm.training import fit, gradients
+from minillm.training import evaluate, fit, gradients
 from minillm.training.checkpoint import read_index
 from minillm.training.gradients import BatchGradient, choose_workers, one_blas_thread
 from minillm.training.objective import split_batch
@@ -330,11 +330,19 @@ def test_a_generator_of_a_module_is_refused():
         )
 
 
-@pytest.mark.parametrize("workers", [0, -1, True])
+@pytest.mark.parametrize("workers", [0, -1, True, 2.0, "two"])
 def test_a_number_of_workers_without_meaning_is_refused(workers):
     model = nn.Linear(3, 2)
-    with pytest.raises(ValueError, match="workers must be at least 1"):
+    with pytest.raises(ValueError, match="workers must be an integer of at least 1"):
         fit(model, SGD(model.parameters(), lr=0.1), [0], steps=1, workers=workers)
+
+
+def test_a_number_of_ranks_is_not_a_job():
+    model = nn.Linear(3, 2)
+    with pytest.raises(TypeError, match=r"ranks must be a minillm.cluster.Ranks\(\), got 3"):
+        fit(model, SGD(model.parameters(), lr=0.1), [0], steps=1, ranks=3)
+    with pytest.raises(TypeError, match="evaluate: ranks must be"):
+        evaluate(model, [0], ranks=3)
 
 
 def test_arrays_with_another_number_of_rows_are_refused():
