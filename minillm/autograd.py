@@ -56,7 +56,7 @@ def differentiable(forward, backward, *, outputs=1):
         if not recording and not watching:
             out, _ = op.short(*values, **options)
             return Tensor(out) if outputs == 1 else tuple(map(Tensor, out))
-        out, saved = forward(*values, **options)
+        out, saved = forward(*values, **options) if options else forward(*values)
         saved = op.kept(saved, edges) if op.reads else saved
         if outputs == 1 and not watching:  # the usual call
             tensor = Tensor(out)

@@ -21,6 +21,7 @@ import numpy as np
 
 from . import debugging
 from .backend import array_module
+from .operation import refuse_gradients_of
 
 
 class _Mode(threading.local):
@@ -121,9 +122,12 @@ def backpropagate(root, grad):
         if type(node) is Output:
             _give_to_call(node, grad_out, grads)
             continue
-        for source, grad_in in zip(node.edges, _run_backward(node, grad_out)):  # noqa: B905 (checked)
+        grads_in = _run_backward(node, grad_out)
+        for source, grad_in in zip(node.edges, grads_in):  # noqa: B905 (pull_back has counted)
             if source is None:
                 continue
+            if grad_in is None or grad_in.shape != source.shape or grad_in.dtype != source.dtype:
+                refuse_gradients_of(node, grads_in)
             if source.op is None:
                 alone = sys.getrefcount(grad_in) == _HELD_HERE
                 _add_to_leaf(source.leaf(), grad_in, alone)
@@ -136,6 +140,7 @@ def backpropagate(root, grad):
             else:
                 grads[source] = before + grad_in
                 owned.add(source)
+        del grads_in  # until the next backward has run it would keep these arrays alive
 
 
 def _references(edges, grads):

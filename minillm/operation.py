@@ -3,7 +3,7 @@
 The parameters of `forward` before `*` are arrays, those after it are options.  `Operation.bind`
 sorts the arguments of a call accordingly, so that everything a Python function allows (arrays by
 name, defaults, options by position as in `F.softmax(x, -1)`) works, and a mistake is explained.
-`Operation.pull_back` calls backward and holds its answer against what forward was given.
+`Operation.pull_back` calls backward; `refuse_gradients_of` says what is wrong with its answer.
 """
 
 import inspect
@@ -84,11 +84,10 @@ class Operation:
         return self.reads(saved, tuple([edge is not None for edge in edges]))
 
     def pull_back(self, grad_out: Any, saved: Any, edges: list, who: Any) -> tuple:
-        """Call backward and check what it returns.
+        """What backward sends to each input.
 
-        edges    for each input the node its gradient goes to, which knows the shape and dtype that it
-                 must have; None where none is needed
-        Raises   ValueError that names the operation (`who`), the argument and both shapes
+        edges    for each input the node its gradient goes to; None where none is needed
+        Raises   ValueError that names the operation (`who`) if there are more or fewer gradients
         """
         if self.takes_needs:
             needs = tuple([edge is not None for edge in edges])
@@ -98,17 +97,19 @@ class Operation:
         if type(grads) is not tuple or len(grads) != len(edges):
             found = f"{len(grads)} gradients" if isinstance(grads, tuple) else type(grads).__name__
             raise ValueError(f"{who}: backward must return {len(edges)} gradients, got {found}")
-        for grad, edge in zip(grads, edges):  # noqa: B905 (equally many, as of the line above)
-            if edge is not None:
-                if grad is None or grad.shape != edge.shape or grad.dtype != edge.dtype:
-                    i = next(j for j, e in enumerate(edges) if e is edge and grads[j] is grad)
-                    found = "None" if grad is None else f"{grad.shape} {grad.dtype}"
-                    raise ValueError(
-                        f"{who}: the gradient of {self.argument(i)} must be {edge.shape} "
-                        f"{edge.dtype}, got {found}"
-                    )
         return grads
 
     def argument(self, i: int) -> str:
         """Input number i in words; the inputs of concatenate share one name."""
         return f"{self.arrays[0]}[{i}]" if self.variadic else self.arrays[i]
+
+
+def refuse_gradients_of(node: Any, grads: tuple) -> None:
+    """Raise a ValueError that names the first gradient which does not look like its input."""
+    for i, (grad, source) in enumerate(zip(grads, node.edges, strict=True)):
+        if source is not None and (grad is None or not source.fits(grad)):
+            found = "None" if grad is None else f"{grad.shape} {grad.dtype}"
+            raise ValueError(
+                f"{node}: the gradient of {node.op.argument(i)} must be {source.shape} "
+                f"{source.dtype}, got {found}"
+            )

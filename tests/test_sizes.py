@@ -53,4 +53,4 @@ def test_an_operation_file_is_one_idea(path):
 
 def test_the_engine_stays_small():
     assert len(code_lines(ROOT / "autograd.py")) <= 150
-    assert len(code_lines(ROOT / "graph.py")) <= 120
+    assert len(code_lines(ROOT / "graph.py")) <= 125

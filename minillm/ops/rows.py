@@ -12,8 +12,6 @@ All results keep the axis, with one entry.
 
 import math
 
-import numpy as np
-
 from ..backend import array_module
 
 SHORT = 32  # rows that are turned round at once
@@ -43,14 +41,15 @@ def row_mean(x):
 
 def row_max(x):
     """Shapes   x (..., C) with C >= 1 -> (..., 1).  NaN if there is one."""
-    if array_module(x) is not np or x.shape[-1] >= LONG:
+    xp = array_module(x)
+    if x.shape[-1] >= LONG:
         return x.max(axis=-1, keepdims=True)
     rows = as_rows(x)
     while rows.shape[1] > SHORT:
         half = rows.shape[1] // 2
-        larger = np.maximum(rows[:, :half], rows[:, half : 2 * half])
+        larger = xp.maximum(rows[:, :half], rows[:, half : 2 * half])
         if rows.shape[1] % 2:
-            larger[:, :1] = np.maximum(larger[:, :1], rows[:, -1:])
+            larger[:, :1] = xp.maximum(larger[:, :1], rows[:, -1:])
         rows = larger
-    columns = np.ascontiguousarray(rows.T)  # (C, N), of which NumPy compares whole rows
+    columns = xp.ascontiguousarray(rows.T)  # (C, N), of which NumPy compares whole rows
     return columns.max(axis=0).reshape(*x.shape[:-1], 1)
