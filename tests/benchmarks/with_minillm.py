@@ -75,7 +75,7 @@ def load(model, weights, names):
 
 
 def training_step(job, model, batch, loss=None):
-    """A step as `fit` makes it, with as many workers as it would choose: (step, workers, the end)."""
+    """(a step as `fit` makes it, its BatchGradient with as many workers as `fit` would choose)."""
     s, params = job.sizes, list(model.named_parameters())
     decay = s["decay"]
     groups = [
@@ -85,7 +85,7 @@ def training_step(job, model, batch, loss=None):
     ]  # fmt: skip
     optimizer = AdamW(groups, lr=s["lr"], betas=tuple(s["betas"]))
     workers = 1 if job.record else choose_workers(model, loss, batch)
-    gradient = BatchGradient(model, loss, workers)
+    gradient = BatchGradient(model, loss, workers, optimizer=optimizer)
 
     def step():
         model.zero_grad()
@@ -94,7 +94,7 @@ def training_step(job, model, batch, loss=None):
         if s["clip"]:
             clip_grad_norm_(model.parameters(), s["clip"])
         optimizer.step()
-        return value
+        return float(value)
 
     return step, gradient
 
