@@ -46,7 +46,8 @@ def lstm_forward(x, h0, c0, weight_x, weight_h, bias=None, *, lengths=None):
     Shapes   x (B, T, C); h0, c0 (B, H); weight_x (C, 4H); weight_h (H, 4H); bias (4H,) or None;
              lengths (B,) or None -> h (B, T, H), h_last (B, H), c_last (B, H)
     Dtype    all floating and equal; lengths integer
-    Saves    x (T, C, B), h and c (T+1, H, B), gates (T, 4H, B), the weights, ended (T, 1, B)
+    Saves    read (T+1, C+H, B): x_t above h_{t-1}; c (T+1, H, B), gates (T, 4H, B), the weights,
+             ended (T, 1, B)
     Raises   ValueError that names the shapes if they do not fit, or for lengths outside 0 … T;
              TypeError if dtypes differ
 
@@ -94,25 +95,25 @@ def lstm_forward(x, h0, c0, weight_x, weight_h, bias=None, *, lengths=None):
             xp.copyto(h_t, h[t], where=ended[t])
             xp.copyto(c_t, c[t], where=ended[t])
     out = h[1:] if ended is None else h[1:] * ~ended
-    saved = (read[:T, :C], h, c, gates, weight_x, weight_h, bias is not None, ended)
+    saved = (read, c, gates, weight_x, weight_h, bias is not None, ended)
     return (out.transpose(2, 0, 1), h[T].T.copy(), c[T].T.copy()), saved
 
 
 def lstm_backward(grad_out, saved):
     """Gradients w.r.t. (x, h0, c0, weight_x, weight_h, bias), by (1), (2) and (3)."""
-    x, h, c, gates, weight_x, weight_h, has_bias, ended = saved
-    xp = array_module(x)
-    (T, C, B), H = x.shape, h.shape[1]
+    read, c, gates, weight_x, weight_h, has_bias, ended = saved
+    xp = array_module(read)
+    (T, _, B), (C, H) = gates.shape, (len(weight_x), len(weight_h))
     grad_h = xp.ascontiguousarray(grad_out[0].transpose(1, 2, 0))  # (T, H, B)
     if ended is not None:
         grad_h = grad_h * ~ended
     k, to_cell, forget = _factors(c, gates, ended)
     grad_a = k  # before the nonlinearities: each step multiplies its k by what arrives
     rows = grad_a.reshape(T, 4 * H, B)  # the same numbers
-    arrives = xp.empty((4, H, B), dtype=x.dtype)  # at i, f, g and o: q, q, q and p
+    arrives = xp.empty((4, H, B), dtype=c.dtype)  # at i, f, g and o: q, q, q and p
     q, p = arrives[2], arrives[3]
     q[...], p[...] = grad_out[2].T, grad_out[1].T  # p begins as n, what step t+1 sends back
-    from_h = xp.empty((H, B), dtype=x.dtype)
+    from_h = xp.empty((H, B), dtype=c.dtype)
     for t in reversed(range(T)):
         # forward:  h_t = o * tanh(c_t)                                        by (1)
         p += grad_h[t]
@@ -129,8 +130,8 @@ def lstm_backward(grad_out, saved):
         q *= forget[t]
     # weights are used at every step: one product over all T * B columns, (1) of recurrence.py
     columns = rows.transpose(1, 0, 2).reshape(4 * H, T * B)
-    read = xp.concatenate([x, h[:-1]], axis=1).transpose(1, 0, 2).reshape(C + H, T * B)
-    grad_weights = read @ columns.T  # (C+H, 4H)  of weight_x above weight_h
+    steps = read[:T].transpose(1, 0, 2).reshape(C + H, T * B)
+    grad_weights = steps @ columns.T  # (C+H, 4H)  of weight_x above weight_h
     grad_bias = row_sum(columns)[:, 0] if has_bias else None
     grad_x = (columns.T @ weight_x.T).reshape(T, B, C).swapaxes(0, 1)  # (B, T, C)
     return grad_x, p.T, q.T, grad_weights[:C], grad_weights[C:], grad_bias

@@ -259,9 +259,9 @@ assert check_gradients(lstm_forward, lstm_backward, x, h0, c0, *lstm_weights).pa
 
 # %%
 def other_order(grad_out, saved):
-    x, h, c, gates, *rest = saved
+    read, c, gates, *rest = saved
     i, f, g, o = np.split(gates, 4, axis=1)
-    return lstm_backward(grad_out, (x, h, c, np.concatenate([i, f, o, g], axis=1), *rest))
+    return lstm_backward(grad_out, (read, c, np.concatenate([i, f, o, g], axis=1), *rest))
 
 
 report = check_gradients(lstm_forward, other_order, x, h0, c0, *lstm_weights)
@@ -421,7 +421,7 @@ def watch(model, words):
     zero = np.zeros((1, part.weight_h.shape[0]), dtype=np.float32)
     parameters = part.weight_x.data, part.weight_h.data, part.bias.data
     _, saved = ops.lstm_forward(model.words(ids).data, zero, zero, *parameters)
-    cell, gates = saved[2], saved[3]  # (T + 1, H, B), (T, 4 H, B): rows i | f | g | o
+    cell, gates = saved[1], saved[2]  # (T + 1, H, B), (T, 4 H, B): rows i | f | g | o
     i, f, g, _ = (gates[:, block, 0] for block in range(0, gates.shape[1], cell.shape[1]))
     return cell[1:, 0, 0], i * g, i, f
 

@@ -21,7 +21,7 @@ def _exchanged(position: int) -> Callable:
     return change
 
 
-for _name, _weight_h, _last in (("rnn", 3, 1), ("gru", 4, 1), ("lstm", 5, 1)):
+for _name, _weight_h, _last in (("rnn", 3, 1), ("gru", 4, 1), ("lstm", 4, 1)):
     altered(
         _name,
         "dropped_branch",
@@ -66,9 +66,9 @@ altered(
     "the columns are taken as i | f | o | g",
     changed_saved(
         "lstm",
-        3,
+        2,
         lambda saved: np.concatenate(
-            [*np.split(saved[3], 4, axis=1)[:2], *np.split(saved[3], 4, axis=1)[:1:-1]], axis=1
+            [*np.split(saved[2], 4, axis=1)[:2], *np.split(saved[2], 4, axis=1)[:1:-1]], axis=1
         ),
     ),
 )
@@ -78,7 +78,7 @@ altered(
     "lstm",
     "scaled",
     "the gradients of the weights are averaged over time",
-    lambda grads, g, saved: (*grads[:3], grads[3] / len(saved[0]), *grads[4:]),
+    lambda grads, g, saved: (*grads[:3], grads[3] / len(saved[2]), *grads[4:]),
 )
 
 
