@@ -181,9 +181,11 @@ class Tensor:
         moved = to_device(self.data, target) if Device.names(target) else self.data.astype(target)
         return Tensor(moved, self.requires_grad)
 
-    def __deepcopy__(self, memo):
-        memo[id(self)] = result = type(self)(self.data.copy(), self.requires_grad)
-        return result  # a leaf of its own, without history or gradient
+    def __getstate__(self):  # of copy, deepcopy and pickle: each gives a leaf without history or grad
+        return self.data, self.requires_grad
+
+    def __setstate__(self, state):
+        Tensor.__init__(self, *state)
 
     def __repr__(self):
         grad = ", requires_grad=True)" if self.requires_grad else ")"

@@ -137,6 +137,7 @@ def backpropagate(root, grad):
                 grads[source] = grad_in
             elif source in owned:
                 before += grad_in
+                grads[source] = before  # a new number where it has no axes, because NumPy's are fixed
             else:
                 grads[source] = before + grad_in
                 owned.add(source)
@@ -201,7 +202,7 @@ def _add_to_leaf(leaf, grad, alone):
         return
     if leaf.grad is not None:
         leaf.grad += grad
-    elif alone and getattr(grad, "base", grad) is None and grad.flags.c_contiguous:
+    elif alone and type(grad) is type(leaf.data) and grad.base is None and grad.flags.c_contiguous:
         leaf.grad = grad
-    else:
-        leaf.grad = grad.copy()
+    else:  # an array also where NumPy has made a number of it: optimisers write into it
+        leaf.grad = array_module(leaf.data).array(grad, order="C")

@@ -10,8 +10,13 @@ Formula and derivative, entry by entry (g is grad_out at that entry):
 and 8.)  (1): at x = 0, where the slope jumps from 0 to 1, the subgradient 0 is chosen, as everywhere.
 (2): with u = exp(-x), s' = u / (1 + u)^2 = s * u / (1 + u) = s (1 - s).  (3): the product rule on (2).
 
-sigmoid is computed as (1 + tanh(x/2)) / 2, the same function (Abramowitz & Stegun 1964, 4.5.2 and
-4.5.3: tanh(x/2) = (1 - u) / (1 + u)) that cannot overflow, whatever x.
+exp(-x) overflows where x is far below 0.  Multiplied above and below by exp(x) where x < 0, (2) reads
+
+    sigmoid(x) = exp(min(x, 0)) / (1 + exp(-|x|))                                         (4)
+
+with all digits however small the result is.  The gates of a GRU and silu add or multiply with numbers
+near 1, so digits after those of 1 are lost anyway; they take the same function in a form three times as
+fast, (1 + tanh(x/2)) / 2 (Abramowitz & Stegun 1964, 4.5.2 and 4.5.3: tanh(x/2) = (1 - u) / (1 + u)).
 Check: tests/ops/test_activations.py    Notebook: notebooks/12_block.ipynb
 """
 
@@ -44,7 +49,15 @@ def relu_backward(grad_out, saved):
 
 
 def sigmoid_of(x):
-    """1 / (1 + exp(-x)), as a new array: (1 + tanh(x/2)) / 2."""
+    """1 / (1 + exp(-x)) by (4), as a new array."""
+    xp = array_module(x)
+    s = xp.exp(xp.minimum(x, xp.zeros((), dtype=x.dtype)))
+    s /= 1 + xp.exp(-xp.abs(x))
+    return s
+
+
+def gate_of(x):
+    """The same as (1 + tanh(x/2)) / 2: exact beside 1, but 0 where less than 1e-8 (float32) is left."""
     xp = array_module(x)
     s = xp.asarray(x * 0.5)
     s = xp.tanh(s, out=s)
@@ -96,7 +109,7 @@ def silu_forward(x):
     if kernels.usable(x):
         out, s = kernels.activations.SILU(x)
         return out, (x, s)
-    s = sigmoid_of(x)
+    s = gate_of(x)
     return x * s, (x, s)
 
 

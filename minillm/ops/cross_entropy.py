@@ -74,8 +74,8 @@ def cross_entropy_forward(
     w_y = kept.astype(z.dtype)  # (N,)  0 where ignored
     if weight is not None:
         w_y *= weight[y]
-    s = label_smoothing
-    loss = (1 - s) * w_y * (lse - at_target)  # (N,)  by (2)
+    s = float(label_smoothing)
+    loss = xp.where(kept, (1 - s) * w_y * (lse - at_target), 0)  # (N,)  by (2)
     if s:
         loss += xp.where(kept, (s / V) * (w_sum * lse + smooth), 0)
     denominator = None

@@ -20,7 +20,7 @@ Check: tests/ops/test_recurrent.py    Notebook: notebooks/09_recurrent.ipynb
 """
 
 from ..backend import array_module
-from .activations import sigmoid_of
+from .activations import gate_of
 from .recurrence import (
     check_recurrent,
     inputs_times_weight,
@@ -63,7 +63,7 @@ def gru_forward(x, h0, weight_x, weight_h, bias_x=None, bias_h=None, *, lengths=
         v = h[t] @ weight_h  # (B, 3H)
         if bias_h is not None:
             v += bias_h
-        both = sigmoid_of(u[t, :, : 2 * H] + v[:, : 2 * H])  # (B, 2H)
+        both = gate_of(u[t, :, : 2 * H] + v[:, : 2 * H])  # (B, 2H)
         r[t], z[t], v_n[t] = both[:, :H], both[:, H:], v[:, 2 * H :]
         xp.tanh(u[t, :, 2 * H :] + r[t] * v_n[t], out=n[t])
         xp.subtract(h[t], n[t], out=h[t + 1])  # h_t = n + z * (h_{t-1} - n)

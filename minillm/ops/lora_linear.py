@@ -19,8 +19,8 @@ and grad_Q = P^T @ grad_M (results 1 and 2 of matmul.py).  With m the factors of
     grad_weight = x^T @ grad_out                                   (I, O)                    (5)
     grad_bias   = sum over rows of grad_out                        (O,)                      (6)
 
-(5) alone has the size of the weight, and costs as much as (4) with N I O products.  While the weight
-is frozen it is never formed; (1) to (3) cost 2 N R (I + O).
+(5) alone has the size of the weight, and costs N I O multiplications, as many as the first term of (4).
+While the weight is frozen it is never formed; (1) to (3) and the second term of (4) cost 2 N R (I + O).
 Check: tests/ops/test_lora_linear.py    Notebook: notebooks/22_lora.ipynb
 """
 

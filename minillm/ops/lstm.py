@@ -69,12 +69,13 @@ def lstm_forward(x, h0, c0, weight_x, weight_h, bias=None, *, lengths=None):
     read[:T, :C] = x.transpose(1, 2, 0)
     h, c = read[:, C:], xp.empty((T + 1, H, B), dtype=x.dtype)  # (T+1, H, B) each
     h[0], c[0] = h0.T, c0.T
-    scale = xp.ones((4 * H, B), dtype=x.dtype)  # 1/2 for i, f and o, 1 for g
-    scale[: 2 * H] = scale[3 * H :] = 0.5
+    half = xp.ones((4 * H, 1), dtype=x.dtype)  # 1/2 for i, f and o, 1 for g
+    half[: 2 * H] = half[3 * H :] = 0.5
+    scale = xp.repeat(half, B, axis=1)  # (4H, B)
     shift = 1 - scale
     # each row in one piece: with the transposed order a step's product takes a tenth longer
     weights = xp.ascontiguousarray(xp.concatenate([weight_x, weight_h]).T)  # (4H, C+H)
-    weights *= scale[:, :1]
+    weights *= half
     start = None if bias is None else scale * bias[:, None]  # (4H, B)
     gates = xp.empty((T, 4 * H, B), dtype=x.dtype)
     new = xp.empty((H, B), dtype=x.dtype)

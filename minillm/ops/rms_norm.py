@@ -49,7 +49,7 @@ def rms_norm_forward(x, gamma, *, eps=1e-5):
     if kernels.usable(x):
         out, x_hat, r = kernels.rows.rms_norm(x, gamma, eps)
         return out, (x_hat, r, gamma)
-    r = 1 / xp.sqrt(row_mean(x * x) + eps)  # (..., 1)
+    r = 1 / xp.sqrt(row_mean(x * x) + float(eps))  # (..., 1)
     x_hat = x * r  # (..., C)
     return x_hat * gamma, (x_hat, r, gamma)
 

@@ -35,7 +35,7 @@ def row_sum(x):
 def row_mean(x):
     """Shapes   x (..., C) -> (..., 1)."""
     mean = row_sum(x)
-    mean *= 1 / x.shape[-1]
+    mean /= x.shape[-1]  # not times 1 / C, which is rounded: the mean of equal numbers is that number
     return mean
 
 

@@ -58,7 +58,8 @@ def transpose_forward(x, *, axes=None):
     (3, 5, 2)
     """
     array_module(x)
-    axes = tuple(reversed(range(x.ndim))) if axes is None else tuple(axes)
+    axes = reversed(range(x.ndim)) if axes is None else axes
+    axes = (axes,) if isinstance(axes, Integral) else tuple(axes)
     order = normalize_axes("transpose", axes, x.ndim)
     if len(order) != x.ndim:
         raise ValueError(f"transpose: axes {axes} must order all {x.ndim} axes of x {x.shape}")
@@ -98,7 +99,7 @@ def getitem_backward(grad_out, saved):
     xp = array_module(grad_out)
     grad_x = xp.zeros(shape, dtype=dtype)
     parts = index if isinstance(index, tuple) else (index,)
-    if any(isinstance(part, list) or getattr(part, "ndim", 0) for part in parts):
+    if any(isinstance(part, (list, tuple)) or getattr(part, "ndim", 0) for part in parts):
         # an index array may name an entry twice: number the entries and scatter
         size = grad_x.size
         numbers = xp.arange(size).reshape(shape)[index].reshape(-1)

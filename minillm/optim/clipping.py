@@ -55,7 +55,7 @@ def clip_and_read(
         )
     entries: Iterable[Any] = [parameters] if isinstance(parameters, Tensor) else parameters
     grads = [(p[1] if isinstance(p, tuple) else p).grad for p in entries]
-    grads = [g for g in grads if g is not None]
+    grads = [g for g in grads if g is not None and g.size]
     power, *read = host_numbers([_power_of_norm(grads, norm_type), *numbers])
     root = {2.0: math.sqrt, math.inf: float}.get(norm_type, lambda x: x ** (1 / norm_type))
     norm = root(power)

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from ..autograd import Tensor
 from ..backend import array_module, to_numpy
 
@@ -12,7 +14,8 @@ class Optimizer:
 
     params   Tensors, (name, Tensor) pairs such as model.named_parameters(), or dicts
              {"params": ..., "lr": ...} whose further entries override the defaults for that group
-    Raises   ValueError for no parameters, one in two groups, two of one name or an unknown option
+    Raises   ValueError for no parameters, one in two groups, two of one name, one that is the result
+             of an operation, or an unknown option
 
     >>> import numpy as np
     >>> from minillm.optim import SGD
@@ -23,7 +26,7 @@ class Optimizer:
     """
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
-        params = list(params)
+        params = [params] if isinstance(params, (Tensor, Mapping)) else list(params)
         if not params:
             raise ValueError(f"{type(self).__name__}: there are no parameters to optimise")
         if not isinstance(params[0], Mapping):
@@ -41,13 +44,16 @@ class Optimizer:
                     f"{type(self).__name__}: unknown option {', '.join(sorted(unknown))}; "
                     f"a group may set {', '.join(defaults)}"
                 )
-            pairs = [self._pair(entry, i + len(names)) for i, entry in enumerate(group["params"])]
+            entries = group["params"]
+            entries = [entries] if isinstance(entries, Tensor) else entries
+            pairs = [self._pair(entry, i + len(names)) for i, entry in enumerate(entries)]
             for name, p in pairs:
                 if id(p) in seen or name in names:
                     raise ValueError(f"{type(self).__name__}: parameter {name!r} is given twice")
                 seen.add(id(p))
                 names.add(name)
-            self.groups.append({**defaults, **group, "params": pairs})
+            options = {name: _plain(value) for name, value in {**defaults, **group}.items()}
+            self.groups.append({**options, "params": pairs})
         for group in self.groups:
             self.check(group)
 
@@ -57,6 +63,11 @@ class Optimizer:
         name, p = entry if isinstance(entry, tuple) else (f"parameter.{number}", entry)
         if not isinstance(p, Tensor):
             raise TypeError(f"parameters must be Tensors, got {type(p).__name__} for {name!r}")
+        if p._made_by is not None:
+            raise ValueError(
+                f"{name!r} is the result of {p._made_by}, so it has no .grad to learn from: pass the "
+                "parameters that it was computed from, or detach it"
+            )
         return name, p
 
     def check(self, group: dict[str, Any]) -> None:
@@ -124,19 +135,24 @@ class Optimizer:
             name, _, key = full_name.rpartition(".")
             if name not in own:
                 raise ValueError(f"the saved optimiser has a state for {name!r}, which is not here")
-            if getattr(value, "shape", ()) not in ((), own[name].shape):
+            counts = isinstance(value, int) or value.dtype.kind in "iu"  # the steps of Adam
+            if not counts and value.shape != own[name].shape:
                 raise ValueError(
                     f"the saved state {full_name} has shape {value.shape}, "
                     f"but the parameter has {own[name].shape}"
                 )
-            if getattr(value, "shape", ()):
-                value = array_module(own[name].data).asarray(to_numpy(value)).copy()
-            else:
-                value = value if isinstance(value, (int, float)) else value.item()
-            fresh.setdefault(name, {})[key] = value
+            xp = array_module(own[name].data)
+            fresh.setdefault(name, {})[key] = int(value) if counts else xp.array(to_numpy(value))
         self.steps, self.state = state["steps"], fresh
         for group, options in zip(self.groups, state["groups"], strict=True):
             group.update(options)
+
+
+def _plain(value: Any) -> Any:
+    """A Python number in place of NumPy's: a float64 would make float64 of float32 arrays."""
+    if isinstance(value, tuple):
+        return tuple(map(_plain, value))
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _require(who: str, name: str, value: Any, holds: bool, what: str) -> None:

@@ -348,8 +348,9 @@ assert losses[-1] < losses[0] / 10
 #
 # ## The library's engine
 #
-# `minillm.Tensor` does the same, on any device. The first difference is here: the depth-first walk keeps its own stack. A
-# recursive `visit` goes as deep as the graph is long, and Python stops it:
+# `minillm.Tensor` does the same, on any device. The first difference: no depth-first walk. An operation is always younger
+# than those whose results it used, so it is enough to collect them in a list and sort it, the youngest first. A recursive
+# `visit` goes as deep as the graph is long, and Python stops it:
 
 # %%
 a = out = Value(0.0)

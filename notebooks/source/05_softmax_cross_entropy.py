@@ -123,8 +123,8 @@ assert finding.kind == "missing_sum_term"
 
 # %% [markdown]
 # The checker did not only notice: it names the missing term. A check that uses `out.sum()` instead of a random
-# cotangent would have passed almost anything here, because a row of probabilities always sums to 1. Its gradient is
-# zero, whatever backward does wrong.
+# cotangent sees this mistake too, but no wrong factor and no wrong sign: a row of probabilities always sums to 1,
+# so the true gradient of the sum is 0, and 2 or $-1$ times the right backward is 0 as well.
 #
 # ## The loss: how surprised was the model?
 #

@@ -42,8 +42,8 @@ rng = np.random.default_rng(0)
 #
 # | symbol | in code | shape | what it is |
 # |---|---|---|---|
-# | $x_t$ | `x[:, t]` | $(B, C)$ | what is read at step $t$, for $B$ sequences side by side |
-# | $h_t$ | `h[:, t]` | $(B, H)$ | the state: output of step $t$, and input of step $t+1$; $h_0$ is given |
+# | $x_t$ | `x[:, t - 1]` | $(B, C)$ | what is read at step $t$, for $B$ sequences side by side |
+# | $h_t$ | `h[:, t - 1]` | $(B, H)$ | the state: output of step $t$, and input of step $t+1$; $h_0$ is given |
 # | $W_x$ | `weight_x` | $(C, H)$ | from what is read |
 # | $W_h$ | `weight_h` | $(H, H)$ | from the state before |
 # | $b$ | `bias` | $(H,)$ | |
@@ -112,12 +112,13 @@ print(report)
 assert report.findings[0].kind == "dropped_branch"
 
 # %% [markdown]
-# ## Why it forgets: powers of a matrix
+# ## Why it forgets: a product of many matrices
 #
-# How strongly does step $t$ act on a step $k$ later? Put (2) into itself $k$ times: the gradient is multiplied $k$ times by $W_h^\top$ and by the slopes $1 - h^2 \le 1$. In the long run a power of a matrix grows or shrinks like the power of its largest
-# eigenvalue, in absolute value $\rho$. If $\rho < 1$, the gradient shrinks like $\rho^k$ or faster: the **vanishing gradient（梯度消失）**. What happened long ago has no influence on learning. If $\rho > 1$, it may grow like $\rho^k$: the **exploding gradient（梯度爆炸）**.
+# How strongly does step $t$ act on a step $k$ later? Put (2) into itself $k$ times: the gradient is multiplied $k$ times by $W_h^\top$ and by the slopes $1 - h^2 \le 1$. A slope never lengthens it, and a product with $W_h^\top$ lengthens it at most by the largest
+# singular value of $W_h$, call it $\rho$ (the most by which that matrix stretches any vector). If $\rho < 1$, the gradient shrinks like $\rho^k$ or faster: the **vanishing gradient（梯度消失）**. What happened long ago has no influence on learning. If $\rho > 1$, it may grow, at most like $\rho^k$: the
+# **exploding gradient（梯度爆炸）** (Pascanu, Mikolov & Bengio 2013).
 #
-# We measure it. $W_h$ is an orthogonal matrix of 32 dimensions, which keeps every length, times $\rho$, so all its eigenvalues have absolute value $\rho$. Only the last step gets a cotangent, and we look at $n_t$, the gradient with respect to the state $h_t$. First all inputs are zero, so that $h = 0$ and all
+# We measure it. $W_h$ is an orthogonal matrix of 32 dimensions, which keeps every length, times $\rho$, so it stretches every vector by $\rho$. Only the last step gets a cotangent, and we look at $n_t$, the gradient with respect to the state $h_t$. First all inputs are zero, so that $h = 0$ and all
 # slopes are 1; then they are random.
 
 # %% alt="Norm of the gradient over the distance from the last step, 0 to 40, on a logarithmic scale. With inputs of zero, three straight lines: falling to 1e-6 for rho 0.7, constant for rho 1, rising to 4e4 for rho 1.3. With random inputs all three fall, since the slopes of tanh are below 1; for rho 1.3 slowest."
@@ -310,7 +311,7 @@ assert abs((1 / (1 + np.exp(-3.0))) ** 50 - 0.09) < 0.005
 assert curves["LSTM"][50] < 1e-3 * curves["LSTM, open forget gates"][50]
 
 # %% [markdown]
-# (Alone, the way through the cells would leave $0.95^{50} \approx 0.09$ of the gradient; the ways through $h$ add to it.) So an LSTM doesn't remember by itself: the biases of its forget gates decide how well it remembers at first. Many start them at 1 or more (Jozefowicz et al. 2015), and so do the models of this library.
+# (Alone, the way through the cells would leave $\sigma(3)^{50} \approx 0.09$ of the gradient; the ways through $h$ add to it.) So an LSTM doesn't remember by itself: the biases of its forget gates decide how well it remembers at first. Many start them at 1 or more (Jozefowicz et al. 2015), and so do the models of this library.
 #
 # ## GRU, in short
 #
@@ -319,10 +320,10 @@ assert curves["LSTM"][50] < 1e-3 * curves["LSTM, open forget gates"][50]
 # <a id="formula-gru"></a>
 # $$\begin{aligned}
 # u_t &= x_t W_x + b_x, \qquad v_t = h_{t-1} W_h + b_h, \qquad r_t = \sigma(u^r_t + v^r_t), \qquad z_t = \sigma(u^z_t + v^z_t) \\
-# n_t &= \tanh(u^n_t + r_t \odot v^n_t), \qquad h_t = (1 - z_t) \odot n_t + z_t \odot h_{t-1}
+# \tilde h_t &= \tanh(u^n_t + r_t \odot v^n_t), \qquad h_t = (1 - z_t) \odot \tilde h_t + z_t \odot h_{t-1}
 # \end{aligned} \tag{8}$$
 #
-# Here $n_t$ is the new content, and the columns stand in the order $r \mid z \mid n$. Straight back from $h_t$ to $h_{t-1}$ the gradient is multiplied by $z_t$ alone. The backward pass is derived in [minillm/ops/gru.py](../minillm/ops/gru.py).
+# Here $\tilde h_t$ is the new content (`n` in the code), and the columns stand in the order $r \mid z \mid n$. Straight back from $h_t$ to $h_{t-1}$ the gradient is multiplied by $z_t$ alone. The backward pass is derived in [minillm/ops/gru.py](../minillm/ops/gru.py).
 
 # %%
 gru_weights = [rng.standard_normal(n) / 2 for n in ((C, 3 * H), (H, 3 * H), (3 * H,), (3 * H,))]
