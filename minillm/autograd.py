@@ -181,7 +181,9 @@ class Tensor:
         moved = to_device(self.data, target) if Device.names(target) else self.data.astype(target)
         return Tensor(moved, self.requires_grad)
 
-    def __getstate__(self):  # of copy, deepcopy and pickle: each gives a leaf without history or grad
+    def __getstate__(
+        self,
+    ):  # of copy, deepcopy and pickle: each gives a leaf without history or grad
         return self.data, self.requires_grad
 
     def __setstate__(self, state):

@@ -137,7 +137,9 @@ def backpropagate(root, grad):
                 grads[source] = grad_in
             elif source in owned:
                 before += grad_in
-                grads[source] = before  # a new number where it has no axes, because NumPy's are fixed
+                grads[source] = (
+                    before  # a new number where it has no axes, because NumPy's are fixed
+                )
             else:
                 grads[source] = before + grad_in
                 owned.add(source)

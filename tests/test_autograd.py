@@ -2,6 +2,7 @@
 
 import copy
 import gc
+import pickle
 import tracemalloc
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import minillm
 import minillm.functional as F
 from minillm import Tensor, debug, differentiable, no_grad
-from minillm.nn import Linear, Module, Sequential
+from minillm.nn import Linear, Module, Parameter, Sequential
 
 
 def leaf(*shape, seed=0, dtype=np.float64):
@@ -42,6 +43,46 @@ def test_gradients_of_different_graphs_accumulate():
     (x * x).sum().backward()
     (x * 2.0).sum().backward()
     assert x.grad.tolist() == [8.0]
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (2, 3)])
+@pytest.mark.parametrize("uses", [1, 2, 3, 4, 5])
+def test_every_use_of_a_value_counts(shape, uses):
+    x = leaf(*shape)
+    y = x * 2.0  # NumPy makes numbers, not arrays, of sums without axes
+    sum((y * float(i + 1) for i in range(1, uses)), y).sum().backward()
+    assert isinstance(x.grad, np.ndarray)
+    np.testing.assert_allclose(x.grad, np.full(shape, 2.0 * sum(range(1, uses + 1))), rtol=1e-12)
+
+
+def grow(rng, pool):
+    """One more value from those in the pool: (a Tensor, its derivative along a direction)."""
+    (a, da), (b, db) = (pool[i] for i in rng.integers(len(pool), size=2))
+    return [
+        lambda: (a + b, da + db),
+        lambda: (a * b, da * b.data + a.data * db),
+        lambda: (F.tanh(a), da * (1 - np.tanh(a.data) ** 2)),
+        lambda: (a.sum(), da.sum()),
+        lambda: (a - 2.0 * b, da - 2.0 * db),
+    ][rng.integers(5)]()
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_random_graphs_agree_with_differentiating_forward(seed):
+    # forward: every value carries its derivative along one direction, by the rules of calculus
+    rng = np.random.default_rng(seed)
+    leaves = [leaf(*shape, seed=seed + i) for i, shape in enumerate([(), (1,), (3,), (2, 3)])]
+    ways = [rng.standard_normal(x.shape) for x in leaves]
+    pool = list(zip(leaves, ways, strict=True))
+    for _ in range(25):
+        value, way = grow(rng, pool)
+        pool.append((F.tanh(value), way * (1 - np.tanh(value.data) ** 2)))
+    root, slope = F.sum(pool[0][0]), pool[0][1]
+    for value, way in pool[1:]:
+        root, slope = root + F.sum(value), slope + way.sum()
+    root.backward()
+    found = sum((x.grad * way).sum() for x, way in zip(leaves, ways, strict=True))
+    np.testing.assert_allclose(found, slope, rtol=1e-10, atol=1e-12)
 
 
 def test_two_leaves_never_share_a_gradient():
@@ -97,6 +138,20 @@ def test_a_deep_copy_is_a_leaf_of_its_own():
     x = leaf(3)
     (x * 2.0).sum().backward()
     twin = copy.deepcopy(x)
+    (twin * 3.0).sum().backward()
+    assert x.grad.tolist() == [2.0] * 3
+    assert twin.grad.tolist() == [3.0] * 3
+    twin.data[:] = 0.0
+    assert x.data.all()
+
+
+@pytest.mark.parametrize("make", [copy.copy, lambda x: pickle.loads(pickle.dumps(x))])
+@pytest.mark.parametrize("kind", [Tensor, Parameter])
+def test_copies_and_pickles_are_leaves_of_their_own(make, kind):
+    x = kind(np.ones(3), True)
+    (x * 2.0).sum().backward()  # x has a node in the graph now
+    twin = make(x)
+    assert type(twin) is kind and twin.requires_grad and twin.grad is None
     (twin * 3.0).sum().backward()
     assert x.grad.tolist() == [2.0] * 3
     assert twin.grad.tolist() == [3.0] * 3

@@ -26,6 +26,15 @@ def test_values_follow_the_formula_without_warnings(name, function, dtype):
     np.testing.assert_allclose(out, expected, rtol=4 * tolerance, atol=800 * tolerance)
 
 
+@pytest.mark.parametrize(("dtype", "least"), [(np.float32, -80.0), (np.float64, -700.0)])
+def test_a_small_probability_has_all_its_digits(dtype, least):
+    x = np.linspace(least, 0.0, 51, dtype=dtype)
+    out, _ = ops.sigmoid_forward(x)
+    # far below 0 it is exp(x), and nowhere 0
+    expected = np.exp(x.astype(np.float64)) / (1 + np.exp(x.astype(np.float64)))
+    np.testing.assert_allclose(out, expected, rtol=8 * np.finfo(dtype).eps)
+
+
 def test_the_slope_of_relu_at_the_kink_is_zero():
     _, saved = ops.relu_forward(np.array([0.0, -0.0]))
     assert ops.relu_backward(np.ones(2), saved)[0].tolist() == [0.0, 0.0]

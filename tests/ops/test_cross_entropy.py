@@ -151,6 +151,21 @@ def test_a_forbidden_class_in_an_ignored_row_costs_nothing():
     np.testing.assert_allclose(grad, [[0, 0, 0], [-0.5, 0.5, 0]], atol=1e-15)
 
 
+def test_an_ignored_row_may_forbid_every_class():
+    logits = np.zeros((2, 3))
+    logits[1] = -np.inf
+    with np.errstate(invalid="ignore"):
+        loss, _ = ops.cross_entropy_forward(logits, np.array([0, -100]))
+    np.testing.assert_allclose(loss, np.log(3.0))
+
+
+@pytest.mark.parametrize("number", [np.float64, np.float32, float])
+def test_a_smoothing_of_numpys_keeps_the_dtype(number):
+    logits = np.zeros((2, 3), dtype=np.float32)
+    loss, saved = ops.cross_entropy_forward(logits, np.array([0, 1]), label_smoothing=number(0.1))
+    assert loss.dtype == ops.cross_entropy_backward(loss, saved)[0].dtype == np.float32
+
+
 def test_one_class_is_never_a_surprise():
     loss, grad = both(np.array([[3.0], [-2.0]]), np.array([0, 0]))
     assert loss == 0

@@ -76,6 +76,14 @@ def test_a_constant_row_gives_beta():
     assert np.isfinite(ops.layer_norm_backward(np.ones((2, 4)), saved)[0]).all()
 
 
+@pytest.mark.parametrize("width", [1, 3, 7, 49])
+def test_a_constant_row_gives_beta_in_float32_too(width):
+    # 49 * (1 / 49) is not 1: a mean by the rounded 1 / C would leave a rest that eps blows up
+    x = np.full((2, width), 1e5, dtype=np.float32)
+    out, _ = ops.layer_norm_forward(x, np.ones(width, np.float32))
+    np.testing.assert_array_equal(out, np.zeros_like(x))
+
+
 def test_a_large_offset_does_not_ruin_the_variance(rng):
     x = rng.standard_normal((3, 7))
     shifted, _ = ops.layer_norm_forward(x + 2.0**20, np.ones(7), eps=0.5)

@@ -74,6 +74,16 @@ def test_sequences_without_steps_return_their_state(name):
     assert (backward_of_ones(name, outs, saved)[1] == 1).all()
 
 
+def test_a_batch_without_rows_gives_nothing_back_but_zeros_for_the_weights(name):
+    x, *rest = inputs_of(name)
+    states, weights = rest[: STATES[name]], rest[STATES[name] :]
+    outs, saved = forward(name, x[:0], *(state[:0] for state in states), *weights)
+    assert outs[0].shape == (0, *x.shape[1:2], states[0].shape[1])
+    grads = backward_of_ones(name, outs, saved)
+    for grad, array in zip(grads[1 + len(states) :], weights, strict=True):
+        np.testing.assert_array_equal(grad, np.zeros_like(array))
+
+
 def test_float32_stays_float32_and_close(name):
     outs, saved = forward(name, *(a.astype(np.float32) for a in inputs_of(name)))
     exact, _ = forward(name, *inputs_of(name))

@@ -30,6 +30,11 @@ def test_what_is_not_needed_is_not_computed(rng):
     assert ops.rms_norm_backward(out, saved, needs=(False, True))[0] is None
 
 
+def test_an_eps_of_numpys_keeps_the_dtype():
+    x = np.ones((2, 3), dtype=np.float32)
+    assert ops.rms_norm_forward(x, x[0], eps=np.float64(1e-5))[0].dtype == np.float32
+
+
 def test_a_row_of_zeros_stays_finite():
     out, saved = ops.rms_norm_forward(np.zeros((1, 3), np.float32), np.ones(3, np.float32))
     assert (out == 0).all()

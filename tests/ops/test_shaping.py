@@ -91,7 +91,11 @@ def test_transpose_of_small_and_empty_arrays(shape):
     assert ops.transpose_backward(out, saved)[0].shape == shape
 
 
-@pytest.mark.parametrize("axes", [(0,), (0, 1, 2), (0, 0), (0, 2)])
+def test_one_axis_may_be_a_number():
+    assert ops.transpose_forward(np.ones(3), axes=0)[0].shape == (3,)
+
+
+@pytest.mark.parametrize("axes", [0, (0,), (0, 1, 2), (0, 0), (0, 2)])
 def test_transpose_needs_every_axis_once(axes):
     with pytest.raises(ValueError, match="transpose: ax"):
         ops.transpose_forward(np.ones((2, 3)), axes=axes)
@@ -109,6 +113,8 @@ INDICES = {
     "negative repeats": np.array([4, -1]),
     "list": [0, 0, 2],
     "list in a tuple": (slice(None), [2, 2, 0]),
+    "tuple in a tuple": ((0, 0, 3),),
+    "two tuples in a tuple": ((0, 0, 4), (1, 1, 2)),
     "two index arrays": (np.array([0, 0, 4]), np.array([1, 1, 2])),
     "2-D index array": np.array([[0, 1], [1, 4]]),
     "mask": np.arange(15).reshape(5, 3) % 4 == 1,

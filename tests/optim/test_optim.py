@@ -61,6 +61,20 @@ def test_groups_override_defaults():
     np.testing.assert_allclose([a.data[0], b.data[0]], [0.9, 0.5], rtol=1e-6)
 
 
+@pytest.mark.parametrize("group", [lambda p: p, lambda p: {"params": p}, lambda p: [{"params": p}]])
+def test_one_parameter_needs_no_list(group):
+    p = parameter([[1.0, 2.0], [3.0, 4.0]], [[1.0, 1.0], [1.0, 1.0]])
+    SGD(group(p), lr=0.5).step()
+    np.testing.assert_allclose(p.data, [[0.5, 1.5], [2.5, 3.5]])
+
+
+def test_numbers_of_numpys_keep_float32():
+    p = parameter(np.float32([1.0]), np.float32([1.0]))
+    optimizer = SGD([p], lr=np.float64(0.1), momentum=np.float64(0.9), weight_decay=np.float64(0.1))
+    optimizer.step()
+    assert optimizer.state["parameter.0"]["momentum"].dtype == p.data.dtype == np.float32
+
+
 def test_pairs_keep_their_names_and_the_rest_is_numbered():
     optimizer = SGD([("w", parameter([1.0], [1.0])), parameter([1.0], [1.0])], momentum=0.9)
     optimizer.step()
@@ -75,16 +89,17 @@ def test_parameters_without_a_gradient_or_frozen_are_left_alone():
     assert b.data.tolist() == [1.0, 1.0]
 
 
-def test_saved_state_continues_exactly():
+@pytest.mark.parametrize("shape", [(3,), ()])
+def test_saved_state_continues_exactly(shape):
     def train(steps, resume_at=None):
-        p = Parameter(np.ones(3, np.float32))
+        p = Parameter(np.ones(shape, np.float32))
         optimizer = AdamW([("p", p)], lr=0.1)
         for i in range(steps):
             if i == resume_at:
                 state = optimizer.state_dict()
                 optimizer = AdamW([("p", p)], lr=0.9)
                 optimizer.load_state_dict(state)
-            p.grad = np.sin(np.arange(3) + i).astype(np.float32)
+            p.grad = np.array(np.sin(np.arange(p.size).reshape(shape) + i), dtype=np.float32)
             optimizer.step()
         return p.data
 
@@ -96,6 +111,7 @@ def test_saved_state_continues_exactly():
     [
         (lambda p: SGD([]), "no parameters"),
         (lambda p: SGD([p, p]), "given twice"),
+        (lambda p: SGD([p * 2.0]), "'parameter.0' is the result of multiply, so it has no .grad"),
         (lambda p: SGD([p], lr=-1.0), "lr must be at least 0, got -1.0"),
         (lambda p: SGD([p], nesterov=True), "nesterov"),
         (lambda p: Adam([p], betas=(0.9, 1.0)), "betas"),
@@ -123,6 +139,18 @@ def test_clipping_leaves_short_and_broken_gradients_alone():
     p.grad[0] = np.nan
     assert math.isnan(clip_grad_norm_(p, 0.1))
     assert p.grad[1] == np.float32(0.4)
+
+
+def test_clipping_reaches_a_parameter_without_axes():
+    scale, w = Parameter(np.array(2.0)), Parameter(np.ones(2))
+    (scale * w * 100.0).sum().backward()
+    clip_grad_norm_([scale, w], 1.0)
+    np.testing.assert_allclose([scale.grad, *w.grad], np.full(3, 1 / math.sqrt(3)), rtol=1e-5)
+
+
+def test_clipping_passes_over_empty_gradients():
+    empty, p = parameter(np.zeros((0, 2)), np.zeros((0, 2))), parameter([0.0], [3.0])
+    assert clip_grad_norm_([empty, p], 1.0, math.inf) == 3.0
 
 
 def rates(make, steps, **options):
