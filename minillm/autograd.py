@@ -181,14 +181,6 @@ class Tensor:
         moved = to_device(self.data, target) if Device.names(target) else self.data.astype(target)
         return Tensor(moved, self.requires_grad)
 
-    def __getstate__(
-        self,
-    ):  # of copy, deepcopy and pickle: each gives a leaf without history or grad
-        return self.data, self.requires_grad
-
-    def __setstate__(self, state):
-        Tensor.__init__(self, *state)
-
     def __repr__(self):
         grad = ", requires_grad=True)" if self.requires_grad else ")"
         return "Tensor" + repr(to_numpy(self.data)).removeprefix("array")[:-1] + grad
@@ -221,6 +213,8 @@ class Tensor:
     __rpow__ = lambda self, other: power(other, self)
     __rmatmul__ = lambda self, other: matmul(other, self)
     __len__ = lambda self: len(self.data)
+    __getstate__ = lambda self: (self.data, self.requires_grad)  # type: ignore  # copies are leaves
+    __setstate__ = lambda self, state: Tensor.__init__(self, *state)
     __float__ = lambda self: float(self.item())
     exp = differentiable(ops.exp_forward, ops.exp_backward)
     log = differentiable(ops.log_forward, ops.log_backward)

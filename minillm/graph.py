@@ -204,7 +204,7 @@ def _add_to_leaf(leaf, grad, alone):
         return
     if leaf.grad is not None:
         leaf.grad += grad
-    elif alone and type(grad) is type(leaf.data) and grad.base is None and grad.flags.c_contiguous:
+    elif alone and grad.ndim and getattr(grad, "base", grad) is None and grad.flags.c_contiguous:
         leaf.grad = grad
     else:  # an array also where NumPy has made a number of it: optimisers write into it
         leaf.grad = array_module(leaf.data).array(grad, order="C")

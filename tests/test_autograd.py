@@ -151,7 +151,9 @@ def test_copies_and_pickles_are_leaves_of_their_own(make, kind):
     x = kind(np.ones(3), True)
     (x * 2.0).sum().backward()  # x has a node in the graph now
     twin = make(x)
-    assert type(twin) is kind and twin.requires_grad and twin.grad is None
+    assert type(twin) is kind
+    assert twin.requires_grad
+    assert twin.grad is None
     (twin * 3.0).sum().backward()
     assert x.grad.tolist() == [2.0] * 3
     assert twin.grad.tolist() == [3.0] * 3

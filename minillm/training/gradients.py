@@ -47,7 +47,7 @@ class _Part(NamedTuple):
     output: Any = None
     mean: Any = None  # the mean loss, to be differentiated
     loss: float = 0.0  # its value
-    targets: int = 0
+    targets: float = 0
 
 
 class BatchGradient:
@@ -70,6 +70,7 @@ class BatchGradient:
         self.workers, self.ranks = workers, ranks
         self.parts = workers * (ranks.size if ranks else 1)
         self.first = workers * (ranks.rank if ranks else 0)  # number of this process's first part
+        self.unit = self.targets = 0.0  # of the first batch of a step, and of all of them so far
         self.replicas = [model]
         self.pool = None
         if workers > 1:
@@ -88,35 +89,53 @@ class BatchGradient:
             if self.optimizer is not None:
                 self.optimizer.run = map
 
-    def add(self, batch: Any, share: float) -> tuple[Any, list[tuple[Any, Any]]]:
-        """Add share * (2) to `.grad`; (the mean loss, [(part, its output)] of this process).
+    def add(self, batch: Any, several: bool = False) -> tuple[Any, float, list[tuple[Any, Any]]]:
+        """Add the gradient of a batch's losses to `.grad`, where `finish` makes a mean of it.
 
-        The loss of an undivided batch is where the model is, so that a device need not be waited for.
+        several   whether the step has more batches than this one: then its targets are counted
+        Returns   the mean loss, over how many targets, and [(part, its output)] of this process.  The
+                  loss of an undivided batch is where the model is: a device need not be waited for
         """
         if self.parts == 1:
             output, mean = forward_batch(self.model, batch, self.loss)
-            (mean * share).backward()
-            return mean.data, [(batch, output)]
+            count = count_targets(output, batch, self.loss) if several else 1
+            (mean * self._share(count)).backward()
+            return mean.data, count, [(batch, output)]
         seed = int(default_generator().integers(2**62))
-        mine = split_batch(batch, self.parts)[self.first : self.first + self.workers]
+        parts = split_batch(batch, self.parts, self.loss)
+        mine = parts[self.first : self.first + self.workers]
         done = self._each(self._forward, mine, [seed] * self.workers)
         loss, targets = sum(part.loss * part.targets for part in done), sum(p.targets for p in done)
         if self.ranks:
             loss, targets = self.ranks.sum([loss, targets]).tolist()
         if not targets:  # as in one process: zeros, which still move an optimiser with momentum
             output, mean = forward_batch(self.replicas[0], batch, self.loss)
-            (mean * share).backward()
-            return host_number(mean.data), [(batch, output)]
-        self._each(_backward, done, [share / targets] * self.workers)
-        pairs = zip(mine, done, strict=True)
-        return loss / targets, [(part, result.output) for part, result in pairs if part is not None]
+            (mean * self._share(0)).backward()
+            return host_number(mean.data), 0, [(batch, output)]
+        self._each(_backward, done, [self._share(targets) / targets] * self.workers)
+        pairs = [
+            (part, made.output) for part, made in zip(mine, done, strict=True) if part is not None
+        ]
+        return loss / targets, targets, pairs
+
+    def _share(self, targets: float) -> float:
+        """The weight of a batch, until it is known how many targets all batches of the step have."""
+        self.unit = self.unit or targets
+        self.targets += targets
+        return targets / self.unit if self.unit else 1.0
 
     def finish(self) -> None:
-        """Bring the gradients of all parts together, once per step."""
+        """Bring the gradients of all parts together, once per step, as the mean over its targets."""
         if self.workers > 1:
             self._collect()
+        params = list(self.model.parameters())
         if self.ranks:
-            self.ranks.sum_gradients(list(self.model.parameters()))
+            self.ranks.sum_gradients(params)
+        if self.targets != self.unit:  # there were several batches: from their unit to (2)
+            for p in params:
+                if p.grad is not None:
+                    p.grad *= self.unit / self.targets
+        self.unit = self.targets = 0.0
 
     def _each(self, function: Callable, *arguments: list) -> list:
         """function(number, *arguments) for each part of this process, in a thread of its own."""
@@ -135,7 +154,8 @@ class BatchGradient:
             return _Part()
         with generator_of_this_thread(np.random.default_rng([seed, self.first + number])):
             output, mean = forward_batch(model, part, self.loss)
-        return _Part(output, mean, host_number(mean.data), count_targets(output, part))
+        count = count_targets(output, part, self.loss)
+        return _Part(output, mean, host_number(mean.data), count)
 
     def _collect(self) -> None:
         """Sum (2) over the replicas, in their order, into the model."""
@@ -244,9 +264,9 @@ def _parts_add_up(model: Any, loss: Callable | None, batch: Any, parts: int) -> 
             return False
         try:
             total = weights = 0.0
-            for part in filter(None, split_batch(batch, parts)):
+            for part in filter(None, split_batch(batch, parts, loss)):
                 output, mean = forward_batch(model, part, loss)
-                weights += (n := count_targets(output, part))
+                weights += (n := count_targets(output, part, loss))
                 total += n * host_number(mean.data)
         except ValueError:  # arrays without rows, or too few for this model: not to be shared out
             weights = 0.0

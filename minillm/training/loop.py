@@ -71,7 +71,8 @@ def fit(
                         whole of the validation data
     schedule            of minillm.optim.schedule; moved on after each step
     clip                largest norm of all gradients together
-    accumulate          batches whose mean gradient makes one step: a large batch in little memory
+    accumulate          batches that make one step, a large batch in little memory: its gradient is the
+                        mean over all their targets.  The last step of all epochs may have fewer
     batch_size, shuffle for arrays
     evaluate_every      steps between evaluations; an epoch, or a tenth of all steps, by default
     checkpoint          a folder; saved there after each evaluation, on Ctrl-C, and at the end
@@ -104,7 +105,7 @@ def fit(
     True
     """
     _begin(model, ranks)
-    batches, total, period = _plan(
+    batches, wanted, total, period = _plan(
         train, epochs, steps, accumulate, batch_size, shuffle, evaluate_every
     )
     _check_options(clip, resume, checkpoint, extra, early_stopping, validation)
@@ -113,7 +114,7 @@ def fit(
     first = saver.resume(history) if resume else 0
     if early_stopping is not None and early_stopping.begin(history, saver.folder):
         total = first  # it had stopped before
-    stream = batches.starting_at(first * accumulate, count=(total - first) * accumulate)
+    stream = batches.starting_at(first * accumulate, count=wanted - first * accumulate)
     gradient, stream = _share_out(model, optimizer, loss, stream, workers, ranks, saver)
     bar = _progress_bar(first, total, progress and saver.writes)
     model.train()
@@ -123,14 +124,14 @@ def fit(
             optimizer.zero_grad()
             model.zero_grad()
             window = list(itertools.islice(stream, accumulate))
-            means, seen = list[Any](), dict[str, float]()
+            means, counts, seen = list[Any](), list[float](), dict[str, float]()
             for batch in window:
-                mean, outputs = gradient.add(batch, 1 / accumulate)
-                means.append(mean)
-                seen = _add_metrics(seen, metrics, outputs, 1 / accumulate, ranks)
+                mean, count, outputs = gradient.add(batch, several=len(window) > 1)
+                means, counts = [*means, mean], [*counts, count]
+                seen = _add_metrics(seen, metrics, outputs, 1 / len(window), ranks)
             gradient.finish()
             norm, means = clip_and_read(model.parameters(), clip or math.inf, means)
-            value = sum(mean / accumulate for mean in means)
+            value = _mean_over_targets(means, counts)
             if not (math.isfinite(value) and math.isfinite(norm)):
                 raise NonFiniteLossError(_explain(model, window, loss, step, value, saver))
             optimizer.step()
@@ -192,14 +193,14 @@ def evaluate(
     _check_ranks("evaluate", ranks)
     batches = DataLoader(data, batch_size, shuffle=False) if _is_arrays(data) else data
     shared = ranks and not metrics
-    total, count = 0.0, 0
+    total, count = 0.0, 0.0
     logits, targets = [], []
     with no_grad(), evaluating(model):
         for batch in itertools.islice(
             batches, *((ranks.rank, None, ranks.size) if shared else (None,))
         ):
             output, value = forward_batch(model, batch, loss)
-            weight = count_targets(output, batch)
+            weight = count_targets(output, batch, loss)
             total += host_number(value.data) * weight
             count += weight
             if metrics:
@@ -217,6 +218,11 @@ def evaluate(
 
 
 # -------------------------------------------------------------------------------- one batch
+
+
+def _mean_over_targets(means: list[float], counts: list[float]) -> float:
+    whole = sum(counts) or 1  # no target at all: the losses are 0, too
+    return sum(mean * (count / whole) for mean, count in zip(means, counts, strict=True))
 
 
 def _add_metrics(
@@ -274,8 +280,8 @@ class _Batches:
 def _plan(
     train: Any, epochs: int | None, steps: int | None, accumulate: int, batch_size: int,
     shuffle: bool, evaluate_every: int | None,
-) -> tuple[_Batches, int, int]:  # fmt: skip
-    """(the batches, number of steps, steps between evaluations)."""
+) -> tuple[_Batches, int, int, int]:  # fmt: skip
+    """(the batches, how many of them, number of steps, steps between evaluations)."""
     if (epochs is None) == (steps is None):
         raise ValueError("fit: give either epochs or steps")
     for name, value in (("epochs", epochs), ("steps", steps), ("accumulate", accumulate),
@@ -286,15 +292,13 @@ def _plan(
     length = len(batches.train) if hasattr(batches.train, "__len__") else None
     if length == 0:
         raise ValueError("fit: train holds no batches")
-    if epochs is None:
-        return batches, steps or 0, evaluate_every or max((steps or 0) // 10, 1)
+    if steps is not None:
+        return batches, steps * accumulate, steps, evaluate_every or max(steps // 10, 1)
     if length is None:
         raise ValueError("fit: these batches have no end (no len), so give steps instead of epochs")
-    return (
-        batches,
-        math.ceil(epochs * length / accumulate),
-        (evaluate_every or math.ceil(length / accumulate)),
-    )
+    wanted = (epochs or 0) * length
+    total = math.ceil(wanted / accumulate)
+    return batches, wanted, total, evaluate_every or math.ceil(length / accumulate)
 
 
 def _begin(model: Any, ranks: Any) -> None:

@@ -4,14 +4,15 @@ A batch is a tuple (x, y), or a dict of arguments for the model.  `fit` and `eva
 only through the functions here.
 """
 
+import functools
 import itertools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ..autograd import Tensor
-from ..backend import array_module, is_array
+from ..autograd import Tensor, unwrap
+from ..backend import array_module, is_array, to_numpy
 
 IGNORED = -100  # the label that says: no target here
 
@@ -36,6 +37,11 @@ def forward_batch(model: Any, batch: Any, loss: Callable | None) -> tuple[Any, T
         value = loss(logits_of(output), _on_device(xp, batch[1]))
     if value is None:
         raise ValueError("fit: the model gave no .loss: pass loss=, or batches that hold labels")
+    if options_of(loss).get("reduction", "mean") != "mean":
+        raise ValueError(
+            "fit: the loss must be the mean over its targets, so that batches of any size go together, "
+            f"got reduction={options_of(loss)['reduction']!r}: leave reduction out"
+        )
     if value.size != 1:
         raise ValueError(
             f"fit: the loss must be one number, got shape {value.shape}: take its mean"
@@ -64,15 +70,37 @@ def target_of(batch: Any) -> Any:
     return batch.get("labels") if isinstance(batch, dict) else batch[1]
 
 
-def count_targets(output: Any, batch: Any) -> int:
-    """How many targets the mean loss of this batch is a mean over."""
+def count_targets(output: Any, batch: Any, loss: Callable | None) -> float:
+    """How many targets the mean loss of this batch is a mean over; of weighted classes, their weights.
+
+    What functools.partial has given the loss counts: its ignore_index, and the weight of each class.
+    """
     counted = getattr(output, "num_targets", None)
     if counted is not None:  # a model that shifts its labels knows better
         return counted
-    target = np.asarray(target_of(batch))
+    target = target_of(batch)
+    if target is None:
+        return next((len(value) for value in batch.values() if _has_rows(value)), 1)
+    target = to_numpy(unwrap(target))
     if target.dtype.kind not in "iu":
         return len(target)
-    return int((target != IGNORED).sum())
+    options = {} if isinstance(batch, dict) else options_of(loss)
+    kept = target[target != options.get("ignore_index", IGNORED)]
+    weight = options.get("weight")
+    return kept.size if weight is None else float(to_numpy(unwrap(weight))[kept].sum())
+
+
+def options_of(loss: Any) -> dict[str, Any]:
+    """The options that functools.partial has given a loss.
+
+    >>> options_of(functools.partial(max, key=len))
+    {'key': <built-in function len>}
+    """
+    options: dict[str, Any] = {}
+    while isinstance(loss, functools.partial):
+        options = {**loss.keywords, **options}
+        loss = loss.func
+    return options
 
 
 def count_tokens(batch: Any) -> int:
@@ -84,7 +112,7 @@ def count_tokens(batch: Any) -> int:
 # ------------------------------------------------------------------------- parts of a batch
 
 
-def split_batch(batch: Any, parts: int) -> list[Any]:
+def split_batch(batch: Any, parts: int, loss: Callable | None = None) -> list[Any]:
     """The rows of a batch in this many runs of neighbours; None where nothing is left to learn from.
 
     Every array must have one row for each example; what is not an array goes to every part.
@@ -104,16 +132,17 @@ def split_batch(batch: Any, parts: int) -> list[Any]:
         )
     rows = next(iter(sizes.values()))
     cuts = [part * rows // parts for part in range(parts + 1)]
-    return [_rows(batch, keys, slice(*cut)) for cut in itertools.pairwise(cuts)]
+    ignored = options_of(loss).get("ignore_index", IGNORED)
+    return [_rows(batch, keys, slice(*cut), ignored) for cut in itertools.pairwise(cuts)]
 
 
-def _rows(batch: Any, keys: list, rows: slice) -> Any:
+def _rows(batch: Any, keys: list, rows: slice, ignored: int) -> Any:
     """These rows of every array of a batch; None if no target is among them."""
     values = [batch[key][rows] if _has_rows(batch[key]) else batch[key] for key in keys]
     part = dict(zip(keys, values, strict=True)) if isinstance(batch, dict) else type(batch)(values)
     target = target_of(part)
     if isinstance(target, np.ndarray) and target.dtype.kind in "iu":
-        empty = not (target != IGNORED).any()
+        empty = not (target != ignored).any()
     else:
         empty = rows.start == rows.stop
     return None if empty else part

@@ -89,7 +89,7 @@ def training_step(job, model, batch, loss=None):
 
     def step():
         model.zero_grad()
-        value, _ = gradient.add(batch, 1.0)
+        value, *_ = gradient.add(batch)
         gradient.finish()
         if s["clip"]:
             clip_grad_norm_(model.parameters(), s["clip"])

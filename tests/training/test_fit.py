@@ -1,6 +1,7 @@
 """The training loop: what it computes, what it accepts, what it records, and what it refuses."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -212,6 +213,70 @@ def test_accumulated_batches_give_the_gradient_of_one_large_batch(rng, parts):
             progress=False, on_step=keep, **options)  # fmt: skip
     for name, whole in grads[0].items():
         np.testing.assert_allclose(grads[1][name], whole, rtol=1e-4, atol=1e-7, err_msg=name)
+
+
+FIRST_HALF_IGNORED = [0, 0, -100, 0, -100, 1, 2, 1, 2, 1]
+LOSSES = {
+    "plain": (F.cross_entropy, FIRST_HALF_IGNORED),
+    "padding is 0": (partial(F.cross_entropy, ignore_index=0), [0, 0, 0, 1, 0, 1, 2, 1, 2, 1]),
+    "weights": (
+        partial(F.cross_entropy, weight=np.array([1.0, 5.0, 0.2])),
+        [0, 0, 2, 1, -100, 1, 2, 1, 2, 1],
+    ),
+    "twice partial": (
+        partial(partial(F.cross_entropy, ignore_index=0), ignore_index=-1, label_smoothing=0.1),
+        [0, -1, -1, 1, 0, -1, 2, 1, 2, 1],
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:cross_entropy. every target is ignored")  # of some batches
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(("loss", "y"), LOSSES.values(), ids=LOSSES)
+@pytest.mark.parametrize("sizes", [(10, 1), (4, 3), (5, 2), (2, 5)])
+def test_batches_of_any_size_make_the_step_of_the_whole(rng, loss, y, sizes, workers):
+    x, y = rng.standard_normal((10, 4)), np.array(y)  # 10 rows in batches of 4: 4 + 4 + 2
+    whole = nn.Linear(4, 3, dtype=np.float64, rng=np.random.default_rng(0))
+    shared = nn.Linear(4, 3, dtype=np.float64, rng=np.random.default_rng(0))
+    loss(whole(x), y).backward()
+    grads = {}
+
+    def keep(step, history):
+        grads.update({name: p.grad.copy() for name, p in shared.named_parameters()})
+
+    batch_size, accumulate = sizes
+    history = fit(shared, SGD(shared.parameters(), lr=0.1), (x, y), epochs=1, loss=loss,
+                  batch_size=batch_size, accumulate=accumulate, shuffle=False, workers=workers,
+                  on_step=keep, progress=False)  # fmt: skip
+    assert len(history.losses) == 1
+    assert history.losses[0] == pytest.approx(loss(whole(x), y).item(), rel=1e-12)
+    for name, p in whole.named_parameters():
+        np.testing.assert_allclose(grads[name], p.grad, rtol=1e-10, atol=1e-14, err_msg=name)
+    found = evaluate(whole, (x, y), loss=loss, batch_size=batch_size)["loss"]
+    assert found == pytest.approx(loss(whole(x), y).item(), rel=1e-12)
+
+
+def test_the_last_step_ends_with_the_data(rng):
+    rows = []
+
+    class Watch(nn.Linear):
+        def forward(self, x):
+            rows.append(len(x))
+            return super().forward(x)
+
+    x, y = rng.standard_normal((10, 4)).astype(np.float32), rng.integers(0, 3, 10)
+    model = Watch(4, 3)
+    fit(model, SGD(model.parameters(), lr=0.1), (x, y), epochs=3, loss=F.cross_entropy,
+        batch_size=4, accumulate=2, progress=False)  # fmt: skip
+    assert sum(rows) == 30  # 9 batches in 5 steps: nothing is seen a fourth time
+
+
+def test_a_sum_over_targets_is_refused(rng):
+    model = nn.Linear(4, 3)
+    loss = partial(F.cross_entropy, reduction="sum")
+    data = rng.standard_normal((5, 4)).astype(np.float32), np.arange(5) % 3
+    with pytest.raises(ValueError, match=r"must be the mean over its targets.*reduction='sum'"):
+        fit(model, SGD(model.parameters(), lr=0.1), data, steps=1, loss=loss, progress=False)
 
 
 def test_the_schedule_sets_the_rate_of_each_step():

@@ -42,10 +42,10 @@ def text_batch(rows=5, ignored=True):
     return {"input_ids": ids, "labels": labels}
 
 
-def gradient_of(model, batch, workers, loss=None, share=1.0):
+def gradient_of(model, batch, workers, loss=None):
     """(loss, gradients by name) of one batch."""
     with BatchGradient(model, loss, workers) as gradient:
-        value, _ = gradient.add(batch, share)
+        value, *_ = gradient.add(batch)
         gradient.finish()
     return value, {name: p.grad for name, p in model.named_parameters()}
 
@@ -57,10 +57,10 @@ def test_workers_find_the_gradient_that_one_thread_finds(workers):
     output = model(**batch)
     output.loss.backward()
     expected = {name: p.grad for name, p in model.named_parameters()}
-    value, grads = gradient_of(small_gpt(), batch, workers, share=0.5)
+    value, grads = gradient_of(small_gpt(), batch, workers)
     assert value == pytest.approx(output.loss.item(), rel=1e-13)
     for name, grad in grads.items():
-        np.testing.assert_allclose(grad, 0.5 * expected[name], rtol=1e-10, atol=1e-14, err_msg=name)
+        np.testing.assert_allclose(grad, expected[name], rtol=1e-10, atol=1e-14, err_msg=name)
 
 
 def test_a_plain_mean_of_parts_would_be_wrong_here():
@@ -152,13 +152,13 @@ def test_frozen_tied_and_unused_parameters_stay_what_they_are():
 def test_what_happens_to_the_model_between_steps_happens_to_its_replicas():
     model, plain, batch = small_gpt(), small_gpt(), text_batch()
     with BatchGradient(model, None, 2) as gradient:
-        gradient.add(batch, 1.0)
+        gradient.add(batch)
         gradient.finish()
         for m in (model, plain):
             m.zero_grad()
             m.transformer.wte.weight.data = m.transformer.wte.weight.data * 1.5  # another array
             m.transformer.h[1].mlp.c_fc.weight.requires_grad = False
-        gradient.add(batch, 1.0)
+        gradient.add(batch)
         gradient.finish()
     plain(**batch).loss.backward()
     for (name, p), q in zip(plain.named_parameters(), model.parameters(), strict=True):

@@ -57,7 +57,7 @@ def data_parallel():
     model = nn.Linear(3, 4, bias=False, dtype="float64")
     model.weight.data[...] = weight
     with BatchGradient(model, F.cross_entropy, workers=2) as gradient:
-        mean, _ = gradient.add((x, y), 1.0)
+        mean, *_ = gradient.add((x, y))
         gradient.finish()
     each, grads = [], []
     for row, target in zip(x, y, strict=True):
