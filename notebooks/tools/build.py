@@ -85,8 +85,8 @@ def tidy(notebook: Any) -> None:
     """Outputs that are the same on every machine: counts, paths, progress bars, streams."""
     for cell in notebook.cells:
         if cell.cell_type == "code":
+            _join_streams(cell)  # first: a piece of white space is part of what is printed
             cell.outputs = [output for output in map(_tidy_output, cell.outputs) if output]
-            _join_streams(cell)
             _check_outputs(cell)
     _number(notebook)
     notebook.metadata = nbformat.from_dict(METADATA)
