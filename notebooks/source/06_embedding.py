@@ -625,7 +625,7 @@ def descend(table, x, y, learning_rate):
     return float(loss)
 
 
-# %% [markdown] exercise="counting" minutes=10 teaches="training ends where counting ends" catches="joint instead of conditional frequencies of the wrong axis, log 0"
+# %% [markdown] exercise="counting" minutes=10 teaches="training ends where counting ends" catches="joint instead of conditional frequencies, the wrong axis, log 0"
 # ### Exercise 6.3: the best table, without training
 #
 # By (3), the loss is smallest where $p(w \mid v) = c_{vw}/c_v$. Build such a table of logits from the

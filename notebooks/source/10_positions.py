@@ -43,7 +43,7 @@ rng = np.random.default_rng(0)
 # input $x_t$: a *query* $q_t$, a *key* $k_t$ and a *value* $v_t$.
 #
 # <a id="formula-scaled-dot-product-attention-short"></a>
-# $$\mathrm{out}_t = \sum_{s} p_{ts}\, v_s, \qquad p_{ts} = \frac{e^{q_t \cdot k_s / \sqrt{D}}}{\sum_{r} e^{q_t \cdot k_r / \sqrt{D}}}$$
+# $$\mathrm{out}_t = \sum_{s} p_{ts}\, v_s, \qquad p_{ts} = \frac{\exp(q_t \cdot k_s / \sqrt{D})}{\sum_{r} \exp(q_t \cdot k_r / \sqrt{D})}$$
 #
 # Now write the words in another order: apply a **permutation（置换）** to the rows of the input. Each row's $q$, $k$ and $v$ come from that row alone, so they move along.
 # The sums run over *all* positions, and a sum doesn't care in which order it is formed. So every word gets exactly the result that it had before, at its new place. Such a function is called

@@ -444,91 +444,108 @@ for step, expected in (("no residual", 0.87), ("post-norm", 0.26), ("pre-norm", 
 # Write your answer in the first cell of each, then run the second: it checks your code. The hints open one at a time.
 # All answers: [solutions/12_block.ipynb](solutions/12_block.ipynb).
 
-# %% [markdown] exercise="unit" minutes=15 teaches="deriving the backward pass of a normalisation" catches="the norm taken for a constant, a mean in the place of a sum, a forgotten factor"
-# ### Exercise 12.1: rows of length 1
+# %% [markdown] exercise="columns" minutes=15 teaches="deriving the backward pass of a normalisation; which axis it is about" catches="the statistics taken for constants, sums over the wrong axis, one of the two ways forgotten"
+# ### Exercise 12.1: the other axis
 #
-# Some models compare queries and keys by their direction only, and divide each row by its length: $y_i = x_i / \lVert x \rVert$ with $\lVert x \rVert = \sqrt{\sum_j x_j^2}$. Write forward and
-# backward, for rows along the last axis.
+# Networks for pictures often normalise *columns*: each feature $c$ gets mean 0 and variance 1 over the $N$ rows of a batch,
+# $\hat{x}_{nc} = r_c\,(x_{nc} - \mu_c)$ with $\mu_c = \frac{1}{N} \sum_n x_{nc}$ and $r_c = \big( \frac{1}{N} \sum_n (x_{nc} - \mu_c)^2 + \varepsilon \big)^{-1/2}$. Now every row acts on all
+# others, which is why language models don't do it: a text would be read differently in other company. Write forward and backward, without scale and shift.
 #
 # <details><summary>Hint 1</summary>
 #
-# $\partial \lVert x \rVert / \partial x_j = x_j / \lVert x \rVert = y_j$.
+# Go through the steps between (1) and (2) once more. Which index is summed over, and what stands in the place of $C$?
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# Quotient rule: $\partial y_i / \partial x_j = ([i=j] - y_i y_j) / \lVert x \rVert$. Multiply by $g_i$ and sum over $i$.
-#
-# </details>
-# <details><summary>Hint 3</summary>
-#
-# Compare with (5): there the root holds a mean, here a sum. Which $1/C$ disappears?
+# $\partial \hat{x}_{mc} / \partial x_{nc} = r_c \big( [m=n] - \frac{1}{N} - \frac{1}{N} \hat{x}_{mc} \hat{x}_{nc} \big)$, and nothing flows between different columns. Multiply by $g_{mc}$ and sum over $m$.
 #
 # </details>
 
-# %% exercise="unit"
-def unit_forward(x):
-    """Each row divided by its length.
+# %% exercise="columns"
+def columns_forward(x, *, eps):
+    """Each column with mean 0 and variance 1.
 
-    Shapes   x (..., C) -> out (..., C), and whatever backward needs
+    Shapes   x (N, C) -> out (N, C), and whatever backward needs
     """
     # BEGIN SOLUTION
-    length = np.sqrt((x * x).sum(axis=-1, keepdims=True))
-    return x / length, (x / length, length)
+    centred = x - x.mean(axis=0)
+    rstd = 1 / np.sqrt((centred * centred).mean(axis=0) + eps)
+    return centred * rstd, (centred * rstd, rstd)
     # END SOLUTION
 
 
-def unit_backward(grad_out, saved):
+def columns_backward(grad_out, saved):
     """The gradient of x, in a tuple."""
     # BEGIN SOLUTION
-    y, length = saved
-    return ((grad_out - y * (grad_out * y).sum(axis=-1, keepdims=True)) / length,)
+    x_hat, rstd = saved
+    inner = grad_out - grad_out.mean(axis=0) - x_hat * (grad_out * x_hat).mean(axis=0)
+    return (rstd * inner,)
     # END SOLUTION
 
 
-# %% self_check="unit"
-out = unit_forward(np.array([[3.0, 4.0], [0.0, -2.0]]))[0]
-assert np.allclose(out, [[0.6, 0.8], [0.0, -1.0]]), f"the values are wrong: {out}"
-report = check_gradients(unit_forward, unit_backward, rng.standard_normal((2, 3, 5)))
+# %% self_check="columns"
+out = columns_forward(np.array([[1.0, 5.0], [3.0, 9.0]]), eps=0.0)[0]
+assert np.allclose(out, [[-1, -1], [1, 1]]), f"the values should be [[-1, -1], [1, 1]], not {out}"
+report = check_gradients(columns_forward, columns_backward, rng.standard_normal((5, 3)), eps=0.5)
 print(report)
 assert report.passed, "the gradient is wrong: read the report"
 
-# %% wrong="unit"
-def unit_forward(x):
-    length = np.sqrt((x * x).sum(axis=-1, keepdims=True))
-    return x / length, length
+# %% wrong="columns"
+def columns_forward(x, *, eps):
+    centred = x - x.mean(axis=0)
+    rstd = 1 / np.sqrt((centred * centred).mean(axis=0) + eps)
+    return centred * rstd, rstd
 
 
-def unit_backward(grad_out, length):
-    return (grad_out / length,)
+def columns_backward(grad_out, rstd):
+    return (grad_out * rstd,)
 
 
-# %% wrong="unit"
-def unit_forward(x):
-    length = np.sqrt((x * x).sum(axis=-1, keepdims=True))
-    return x / length, (x / length, length)
+# %% wrong="columns"
+def columns_forward(x, *, eps):
+    centred = x - x.mean(axis=0)
+    rstd = 1 / np.sqrt((centred * centred).mean(axis=0) + eps)
+    return centred * rstd, (centred * rstd, rstd)
 
 
-def unit_backward(grad_out, saved):
-    y, length = saved
-    return ((grad_out - y * (grad_out * y).mean(axis=-1, keepdims=True)) / length,)
+def columns_backward(grad_out, saved):
+    x_hat, rstd = saved
+    mean = grad_out.mean(axis=-1, keepdims=True)
+    along = (grad_out * x_hat).mean(axis=-1, keepdims=True)
+    return (rstd * (grad_out - mean - x_hat * along),)
 
 
-# %% wrong="unit"
-def unit_forward(x):
-    length = np.sqrt((x * x).sum(axis=-1, keepdims=True))
-    return x / length, (x, length)
+# %% wrong="columns"
+def columns_forward(x, *, eps):
+    centred = x - x.mean(axis=0)
+    rstd = 1 / np.sqrt((centred * centred).mean(axis=0) + eps)
+    return centred * rstd, (centred * rstd, rstd)
 
 
-def unit_backward(grad_out, saved):
-    x, length = saved
-    return ((grad_out - x * (grad_out * x).sum(axis=-1, keepdims=True)) / length,)
+def columns_backward(grad_out, saved):
+    x_hat, rstd = saved
+    return (rstd * (grad_out - x_hat * (grad_out * x_hat).mean(axis=0)),)
+
+
+# %% wrong="columns"
+def columns_forward(x, *, eps):
+    centred = x - x.mean(axis=-1, keepdims=True)
+    rstd = 1 / np.sqrt((centred * centred).mean(axis=-1, keepdims=True) + eps)
+    return centred * rstd, (centred * rstd, rstd)
+
+
+def columns_backward(grad_out, saved):
+    x_hat, rstd = saved
+    mean = grad_out.mean(axis=-1, keepdims=True)
+    along = (grad_out * x_hat).mean(axis=-1, keepdims=True)
+    return (rstd * (grad_out - mean - x_hat * along),)
 
 
 # %% [markdown] exercise="swiglu" minutes=15 teaches="the product rule; the slope of an activation" catches="one factor forgotten, sigmoid' in the place of silu', the roles of a and b exchanged"
 # ### Exercise 12.2: a gated activation
 #
-# Llama's feed-forward layer multiplies two things: $y = \mathrm{silu}(a) \cdot b$, entry by entry, where $\mathrm{silu}(a) = a\, s(a)$ and $s(a) = 1 / (1 + e^{-a})$ is the sigmoid. Both
+# Llama's feed-forward layer is a **gated linear unit（门控线性单元）**. It multiplies two things: $y = \mathrm{silu}(a) \cdot b$, entry by entry, where $\mathrm{silu}(a) = a\, s(a)$ and $s(a) = 1 / (1 + e^{-a})$ is the sigmoid. Both
 # $a$ and $b$ come from linear layers, so both need a gradient. Write forward and backward.
 #
 # <details><summary>Hint 1</summary>
@@ -595,7 +612,7 @@ def swiglu_backward(grad_out, saved):
 # %% [markdown] exercise="count" minutes=10 teaches="which part of a block holds how many numbers" catches="keys and values counted for all heads, two matrices instead of three, biases that are not there"
 # ### Exercise 12.3: count a Llama block
 #
-# A block of Llama has no biases. It has two RMS norms; attention with $H$ heads of width $D = C/H$ for the queries but only $G$ heads of the same width for keys and values; and three matrices in its
+# A block of Llama has no biases. It has two RMS norms; attention with $H$ heads of width $D = C/H$ for the queries but only $G$ heads of the same width for keys and values (**grouped-query attention（分组查询注意力）**); and three matrices in its
 # feed-forward layer (two up from $C$ to $F$, as in exercise 12.2, and one back). Write the number of its parameters.
 #
 # <details><summary>Hint 1</summary>

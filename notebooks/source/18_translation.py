@@ -623,7 +623,7 @@ def my_bleu(translations, references):
 # ## References
 #
 # - A. Vaswani et al. (2017), *Attention is all you need*, arXiv:1706.03762, eq. 1 (here (1)), sections 3.1 and 3.2.3: the three attentions.
-# - D. Bahdanau, K. Cho, Y. Bengio (2015), *Neural machine translation by jointly learning to align and translate*, arXiv:1409.0473, section 3.1: attention to the source, and pictures like ours.
+# - D. Bahdanau, K. Cho, Y. Bengio (2014), *Neural machine translation by jointly learning to align and translate*, arXiv:1409.0473, section 3.1: attention to the source, and pictures like ours.
 # - K. Papineni et al. (2002), *BLEU: a method for automatic evaluation of machine translation*, section 2.3: here (3).
 # - S. Bengio et al. (2015), *Scheduled sampling*, arXiv:1506.03099, section 1: training and writing read different words.
 # - In the library: [minillm/nn/transformer.py](../minillm/nn/transformer.py), [minillm/models/seq2seq.py](../minillm/models/seq2seq.py);

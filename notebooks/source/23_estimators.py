@@ -377,7 +377,8 @@ print(
 # %% [markdown]
 # ## The third meaning: length and direction of a weight
 #
-# **Weight normalisation（权重归一化）** writes each weight vector $w$ as a length $g$ times a direction:
+# **Weight normalisation（权重归一化）** writes each weight vector $w$ as a length times a direction. From here on $g$ is
+# this length, as in the code, and no longer the gradient that arrives:
 #
 # <a id="formula-weight-norm"></a>
 # $$u_i = \frac{v_i}{\lVert v \rVert}, \qquad w_i = g\, u_i, \qquad \lVert v \rVert = \sqrt{\textstyle\sum_i v_i^2} \tag{10}$$

@@ -21,6 +21,9 @@
 # | reads and gives | a sentence, a vector of 384 numbers | a text, probabilities of the next token |
 # | file | safetensors, float32 | GGUF, 5 bits for most weights |
 #
+# This SmolLM2 has been through **instruction tuning（指令微调）**, fine-tuning on instructions with their answers, so that one can
+# chat with it (`python -m minillm chat`). Here it only says what comes next.
+#
 # The weights do not come with this book. `python -m minillm weights` fetches them once. Without them a line
 # for each says so, and the cells that need them print nothing; the outputs on this page were made with them.
 
@@ -132,8 +135,8 @@ if folder:
 # | symbol | shape | what it is |
 # |---|---|---|
 # | $h$ | $(T, C)$ | the last layer's vectors; $C = 384$ in MiniLM |
-# | $m$ | $(T)$ | the attention mask of the text |
-# | $e$ | $(C)$ | the sentence vector |
+# | $m$ | $(T,)$ | the attention mask of the text |
+# | $e$ | $(C,)$ | the sentence vector |
 #
 # The inner product of two of them is the cosine of the angle between them, the **cosine similarity（余弦相似度）**: 1 for the same
 # direction, 0 for a right angle.
@@ -232,8 +235,8 @@ if folder:
 #
 # ## Five bits for a weight
 #
-# SmolLM2 comes as a GGUF file with **quantisation（量化）**: 32 neighbours of a row share a scale $d$ and a minimum $m$, two numbers of
-# 16 bits, and each weight is an integer $q_i$ of 4 bits, 0 … 15:
+# SmolLM2 comes as a GGUF file with **quantisation（量化）**: 32 neighbours of a row share a scale $d$ and a minimum $m$ (no mask now), two
+# numbers of 16 bits, and each weight is an integer $q_i$ of 4 bits, 0 … 15:
 #
 # <a id="formula-dequantise-q4-1"></a>
 # $$w_i = d\, q_i + m \tag{2}$$

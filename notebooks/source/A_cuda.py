@@ -462,14 +462,14 @@ assert abs((first + second) / 2 - together).max() > 1e-3
 # `fit(..., workers=2)` does this with two threads, and `fit(..., ranks=Ranks())` with the processes that `mpiexec` has started,
 # on one machine or on many: [how it is fast](../docs/speed.md), [a cluster](../docs/cluster.md).
 #
-# What does it cost? After each step the workers add up their gradients, an **all-reduce（全归约）**. Let $w$ workers stand in a circle, each
-# with $M$ bytes, cut into $w$ pieces. In each of $w - 1$ rounds every worker sends one piece to its neighbour, which adds it to its
+# What does it cost? After each step the workers add up their gradients, an **all-reduce（全归约）**. Let $K$ workers stand in a circle, each
+# with $M$ bytes, cut into $K$ pieces. In each of $K - 1$ rounds every worker sends one piece to its neighbour, which adds it to its
 # own; then the sums go around once more. With a latency of $\alpha$ seconds for a message, and $\beta$ bytes per second, that takes
 #
 # <a id="formula-all-reduce"></a>
-# $$t = 2 (w - 1) \left( \alpha + \frac{M}{w\, \beta} \right) \tag{5}$$
+# $$t = 2 (K - 1) \left( \alpha + \frac{M}{K\, \beta} \right) \tag{5}$$
 #
-# For many workers the bytes cost $2 M / \beta$, however many there are; but the work of each shrinks as $1/w$, and the latency grows:
+# For many workers the bytes cost $2 M / \beta$, however many there are; but the work of each shrinks as $1/K$, and the latency grows:
 
 # %%
 row = Compute(fixed=0.02, row=0.04)  # seconds: the optimiser, and one text of the batch

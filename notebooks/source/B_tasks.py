@@ -406,81 +406,125 @@ def macro_f1(said, right, classes):
     return np.mean(scores)
 
 
-# %% [markdown] exercise="bleu" minutes=20 teaches="clipped counts, and adding counts before dividing" catches="unclipped counts, a mean of sentence scores, a penalty with the lengths exchanged"
-# ### Exercise B.2: BLEU of many sentences
+# %% [markdown] exercise="spans" minutes=20 teaches="reading spans from tags; what is compared is a set" catches="an I- of another kind that goes on, an I- without a beginning, the same place in two sentences, a mean of sentence scores"
+# ### Exercise B.2: F1 of spans
 #
-# Write (4) for lists of sentences, each a list of words. Shared and total n-grams and both lengths are added up over all sentences
-# *before* anything is divided. You may assume that every $p_n$ is above 0.
+# Write the F1 of spans for a list of sentences, each a list of tags, without the library's `span_scores`. `B-kind` begins a span.
+# `I-kind` goes on with it if the word before belongs to a span of the *same* kind; any other `I-` belongs to no span. A span counts
+# as right if its sentence, its kind, its first and its last word are right. Put all sentences together, then divide once, by (1).
 #
 # <details><summary>Hint 1</summary>
 #
-# `Counter(zip(*(words[i:] for i in range(n))))` counts the n-grams of one sentence.
+# Walk through the tags and remember the span that the last word belongs to, or that there is none. Both `O` and an `I-` that does not
+# fit end it.
 #
 # </details>
 # <details><summary>Hint 2</summary>
 #
-# `a & b` of two Counters keeps the smaller count of each: that is the clipping.
-#
-# </details>
-# <details><summary>Hint 3</summary>
-#
-# $c$ is the length of what was said, $r$ of what is right; the penalty is below 1 if $c < r$.
+# Make a set of tuples (sentence number, kind, first word, last word) of what was said, and one of what is right. $tp$ is the size of
+# their intersection, and $2\,tp + fp + fn$ the sum of both sizes.
 #
 # </details>
 
-# %% exercise="bleu"
-def corpus_bleu(said, right):
-    """BLEU, 0 ... 100, of translations against one right translation each.
+# %% exercise="spans"
+def f1_of_spans(said, right):
+    """F1 of the spans of all sentences together.
 
-    said, right   lists of sentences, each a list of words
+    said, right   lists of sentences, each a list of tags: "O", "B-kind" or "I-kind"
     """
     # BEGIN SOLUTION
-    shared, total = [0] * 4, [0] * 4
-    for a, b in zip(said, right, strict=True):
-        for n in (1, 2, 3, 4):
-            grams = [Counter(zip(*(text[i:] for i in range(n)), strict=False)) for text in (a, b)]
-            shared[n - 1] += (grams[0] & grams[1]).total()
-            total[n - 1] += grams[0].total()
-    c, r = sum(map(len, said)), sum(map(len, right))
-    mean = sum(math.log(s / t) for s, t in zip(shared, total, strict=True)) / 4
-    return 100 * min(1, math.exp(1 - r / c)) * math.exp(mean)
+    def spans_of(sentences):
+        found = set()
+        for number, tags in enumerate(sentences):
+            kind = None  # of the span that the word before belongs to
+            for place, tag in enumerate([*tags, "O"]):
+                if kind is not None and tag != f"I-{kind}":
+                    found.add((number, kind, first, place - 1))
+                    kind = None
+                if tag.startswith("B-"):
+                    kind, first = tag[2:], place
+        return found
+
+    a, b = spans_of(said), spans_of(right)
+    return 2 * len(a & b) / (len(a) + len(b))
     # END SOLUTION
 
 
-# %% self_check="bleu"
-right = ["the cat is on the mat", "she gave the old map to her brother", "it rained all day long"]
-said = ["the the cat is on the mat", "she gave the map to her brother", "it rained all day"]
-given = corpus_bleu([s.split() for s in said], [r.split() for r in right])
-expected = bleu(said, right, tokenize="none")
-assert np.isclose(given, expected), f"BLEU is {expected:.3f}, you say {given:.3f}"
-short = corpus_bleu([right[1].split()[:5]], [right[1].split()])
-assert np.isclose(short, 100 * math.exp(1 - 8 / 5)), f"5 right words of 8 are {short:.2f}: the penalty?"
-print(f"right: {given:.2f}")
+# %% self_check="spans"
+right = [["B-agent", "I-agent", "B-action", "O"], ["O", "B-time", "B-agent"], ["B-agent", "O", "O"]]
+cases = {
+    "the same tags": (right, 1.0),
+    "a last word that is missing": ([["B-agent", "O", "B-action", "O"], *right[1:]], 4 / 5),
+    "an I- of another kind": ([["B-agent", "I-agent", "B-action", "I-agent"], *right[1:]], 1.0),
+    "an I- without a beginning": ([right[0], right[1], ["B-agent", "O", "I-time"]], 1.0),
+    "one span into two": ([["B-agent", "B-agent", "B-action", "O"], *right[1:]], 8 / 11),
+    "in the wrong sentence": ([right[0], ["O", "B-time", "O"], ["B-agent", "O", "B-agent"]], 4 / 5),
+}
+for name, (said, expected) in cases.items():
+    given = f1_of_spans(said, right)
+    assert np.isclose(given, expected), f"{name}: the F1 is {expected:.3f}, you say {given:.3f}"
+tags, draw = ["O", "B-a", "I-a", "B-b", "I-b"], np.random.default_rng(12)
+said, right = ([[tags[i] for i in row] for row in draw.integers(0, 5, (40, 6))] for _ in range(2))
+given, expected = f1_of_spans(said, right), span_scores(said, right)["f1"]
+assert np.isclose(given, expected), f"on 40 random sentences it is {expected:.4f}, you say {given:.4f}"
+print("right")
 
-# %% wrong="bleu"
-def corpus_bleu(said, right):
-    shared, total = [0] * 4, [0] * 4
-    for a, b in zip(said, right, strict=True):
-        for n in (1, 2, 3, 4):
-            grams, known = list(zip(*(a[i:] for i in range(n)))), set(zip(*(b[i:] for i in range(n))))
-            shared[n - 1] += sum(gram in known for gram in grams)
-            total[n - 1] += len(grams)
-    c, r = sum(map(len, said)), sum(map(len, right))
-    mean = sum(math.log(s / t) for s, t in zip(shared, total)) / 4
-    return 100 * min(1, math.exp(1 - r / c)) * math.exp(mean)
+# %% wrong="spans"
+def f1_of_spans(said, right):
+    sets = []
+    for sentences in (said, right):
+        found = []
+        for number, tags in enumerate(sentences):
+            inside = False
+            for place, tag in enumerate(tags):
+                if tag[0] == "B":
+                    found.append((number, tag[2:], place, place))
+                elif tag[0] == "I" and inside:  # of whatever kind
+                    found[-1] = (*found[-1][:3], place)
+                inside = tag[0] == "B" or (tag[0] == "I" and inside)
+        sets.append(set(found))
+    return 2 * len(sets[0] & sets[1]) / (len(sets[0]) + len(sets[1]))
 
 
-# %% wrong="bleu"
-def corpus_bleu(said, right):
-    scores = []
-    for a, b in zip(said, right, strict=True):
-        parts = []
-        for n in (1, 2, 3, 4):
-            grams = [Counter(zip(*(text[i:] for i in range(n)))) for text in (a, b)]
-            parts.append((grams[0] & grams[1]).total() / grams[0].total())
-        penalty = min(1, math.exp(1 - len(b) / len(a)))
-        scores.append(100 * penalty * math.prod(parts) ** 0.25)
-    return sum(scores) / len(scores)
+# %% wrong="spans"
+def f1_of_spans(said, right):
+    sets = []
+    for sentences in (said, right):
+        found = []
+        for number, tags in enumerate(sentences):
+            before = "O"
+            for place, tag in enumerate(tags):
+                if tag[0] == "I" and before[2:] == tag[2:]:
+                    found[-1] = (*found[-1][:3], place)
+                elif tag != "O":  # a stray I- begins one, too
+                    found.append((number, tag[2:], place, place))
+                before = tag
+        sets.append(set(found))
+    return 2 * len(sets[0] & sets[1]) / (len(sets[0]) + len(sets[1]))
+
+
+# %% wrong="spans"
+def f1_of_spans(said, right):
+    sets = []
+    for sentences in (said, right):
+        found = []
+        for tags in sentences:
+            kind = None
+            for place, tag in enumerate(tags):
+                if tag[0] == "B":
+                    found.append((tag[2:], place, place))
+                    kind = tag[2:]
+                elif tag == f"I-{kind}":
+                    found[-1] = (kind, found[-1][1], place)
+                else:
+                    kind = None
+        sets.append(set(found))
+    return 2 * len(sets[0] & sets[1]) / (len(sets[0]) + len(sets[1]))
+
+
+# %% wrong="spans"
+def f1_of_spans(said, right):
+    return float(np.mean([span_scores([a], [b])["f1"] for a, b in zip(said, right)]))
 
 
 # %% [markdown] exercise="lcs" minutes=15 teaches="dynamic programming" catches="a common run in place of a subsequence, a greedy search"

@@ -85,20 +85,28 @@ def tidy(notebook: Any) -> None:
     """Outputs that are the same on every machine: counts, paths, progress bars, streams."""
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            cell.outputs = [output for output in map(_tidy_output, cell.outputs) if output]
-            _join_streams(cell)
+            _tidy_outputs(cell)
             _check_outputs(cell)
     _number(notebook)
     notebook.metadata = nbformat.from_dict(METADATA)
 
 
-def _tidy_output(output: Any) -> Any:
+def _tidy_outputs(cell: Any) -> None:
+    """Each stream in one piece, because white space alone may be a piece of what is printed."""
+    _join_streams(cell)
+    for output in cell.outputs:
+        _tidy_output(output)
+    cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr" or o.text]
+    _join_streams(cell)  # what stood on both sides of a progress bar
+    cell.outputs = [o for o in cell.outputs if o.output_type != "stream" or o.text.strip()]
+
+
+def _tidy_output(output: Any) -> None:
     if output.output_type == "stream":
         output.text = output.text.replace(sys.executable, ".venv/bin/python")
         if output.name == "stderr":  # a progress bar comes and goes
             lines = re.split(r"[\r\n]", output.text)
             output.text = "\n".join(line for line in lines if not PROGRESS_BAR.search(line)).strip()
-        return output if output.text.strip() else None
     if "data" in output:
         output.data.pop("application/vnd.jupyter.widget-view+json", None)
         image = output.data.get("image/png", "")
@@ -106,7 +114,6 @@ def _tidy_output(output: Any) -> Any:
             raise ValueError(
                 f"a picture of {len(image) * 3 // 4} bytes is larger than {IMAGE_LIMIT}"
             )
-    return output
 
 
 def _join_streams(cell: Any) -> None:

@@ -1,4 +1,4 @@
-"""docs/for-instructors.md is true: its commands run, and print the points that it shows."""
+"""docs/for-instructors.md is true: its commands run, and print what it shows."""
 
 import inspect
 import json
@@ -19,8 +19,7 @@ from .solutions import SOLUTIONS, answer
 TEXT = (Path(__file__).parents[2] / "docs" / "for-instructors.md").read_text(encoding="utf-8")
 RUNS = re.findall(r"```console\n\$ python -m minillm ([^\n]*)\n(.*?)```", TEXT, re.DOTALL)
 FILES = re.findall(r"`(submissions/\w+\.py)`:\n\n```python\n(.*?)```", TEXT, re.DOTALL)
-# the wording of the gradient check is tested elsewhere; here the lines that hold points and names
-SOLID = re.compile(r": (right|wrong), | points$| / \d+$|^student |^written|\d+  \w+ |  - ")
+SECONDS = re.compile(r"\b\d+\.\d s$", re.MULTILINE)  # the only thing that differs between runs
 
 
 @pytest.fixture
@@ -61,16 +60,12 @@ def fill_in(path):
 
 def test_the_commands_of_the_text_print_what_it_shows(folder, capsys):
     assert len(RUNS) == 6
-    compared = 0
     for command, shown in RUNS:
         main(shlex.split(command))
         found = capsys.readouterr().out
-        expected = [line for line in shown.splitlines() if SOLID.search(line)]
-        assert [line for line in found.splitlines() if SOLID.search(line)] == expected, command
-        compared += len(expected)
+        assert SECONDS.sub("… s", found) == SECONDS.sub("… s", shown), command
         if command.startswith("assignment --seed"):
             fill_in(folder / "assignments" / "assignment-anna.ipynb")
-    assert compared >= 30
 
 
 def test_the_limits_of_the_text_are_the_limits():

@@ -127,6 +127,20 @@ def test_a_progress_bar_comes_and_goes():
     assert output.text == ".venv/bin/python\n"
 
 
+def test_lines_that_arrive_in_pieces_stay_lines():
+    pieces = [("stdout", "1.715"), ("stdout", "\n"), ("stdout", "2000"), ("stderr", "50%|#  |"),
+              ("stdout", "  "), ("stderr", "\n"), ("stdout", "1.676\n")]  # fmt: skip
+    cell = new_code_cell("train()", outputs=[new_output("stream", name=n, text=t) for n, t in pieces])
+    build.tidy(new_notebook(cells=[cell]))
+    assert [output.text for output in cell.outputs] == ["1.715\n2000  1.676\n"]
+
+
+def test_a_cell_that_prints_nothing_but_white_space_has_no_output():
+    cell = new_code_cell("print()", outputs=[new_output("stream", name="stdout", text="\n")])
+    build.tidy(new_notebook(cells=[cell]))
+    assert cell.outputs == []
+
+
 PLOT = "import matplotlib.pyplot as plt\nfig, axes = plt.subplots()\naxes.plot([1, 2])\n"
 LABELS = "axes.set(title='A line', xlabel='step', ylabel='loss (nats)')\n"
 

@@ -216,8 +216,8 @@ def lstm_backward_states():
     r"\begin{aligned}"
     r" u_t &= x_t W_x + b_x, \qquad v_t = h_{t-1} W_h + b_h, \qquad"
     r" r_t = \sigma(u^r_t + v^r_t), \qquad z_t = \sigma(u^z_t + v^z_t) \\"
-    r" n_t &= \tanh(u^n_t + r_t \odot v^n_t), \qquad"
-    r" h_t = (1 - z_t) \odot n_t + z_t \odot h_{t-1}"
+    r" \tilde h_t &= \tanh(u^n_t + r_t \odot v^n_t), \qquad"
+    r" h_t = (1 - z_t) \odot \tilde h_t + z_t \odot h_{t-1}"
     r" \end{aligned}",
 )
 def gru():

@@ -39,7 +39,7 @@ def sines(t):
 @formula(
     "scaled-dot-product-attention-short",
     r"\mathrm{out}_t = \sum_{s} p_{ts}\, v_s, \qquad"
-    r" p_{ts} = \frac{e^{q_t \cdot k_s / \sqrt{D}}}{\sum_{r} e^{q_t \cdot k_r / \sqrt{D}}}",
+    r" p_{ts} = \frac{\exp(q_t \cdot k_s / \sqrt{D})}{\sum_{r} \exp(q_t \cdot k_r / \sqrt{D})}",
 )
 def scaled_dot_product_attention_short():
     four = [array[None, None] for array in (q, k, v)]

@@ -70,8 +70,8 @@ def data_parallel():
     return [sum(each) / 4, *(sum(grads) / 4).ravel()], [mean, *model.weight.grad.ravel()]
 
 
-@formula("all-reduce", r"t = 2 (w - 1) \left( \alpha + \frac{M}{w\, \beta} \right)")
+@formula("all-reduce", r"t = 2 (K - 1) \left( \alpha + \frac{M}{K\, \beta} \right)")
 def all_reduce():
-    w, alpha, beta, size = 7, 3e-5, 2e9, 5e6
-    seconds = sum(alpha + size / w / beta for _ in range(2) for _ in range(w - 1))
-    return seconds, Link(alpha, beta).seconds(w, size)
+    K, alpha, beta, size = 7, 3e-5, 2e9, 5e6
+    seconds = sum(alpha + size / K / beta for _ in range(2) for _ in range(K - 1))
+    return seconds, Link(alpha, beta).seconds(K, size)
