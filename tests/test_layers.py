@@ -9,9 +9,10 @@ import minillm
 
 ROOT = Path(minillm.__file__).parent
 LAYERS = [
-    "version", "allocator", "backend", "files", "terminal", "kernels", "ops", "operation", "debugging",
-    "graph", "autograd", "recompute", "functional", "viz", "gradcheck", "classroom", "nn", "optim",
-    "tokenizers", "data", "generation", "models", "cluster", "training", "finetuning", "tasks", "cli",
+    "version", "allocator", "backend", "files", "terminal", "arguments", "kernels", "ops",
+    "operation", "debugging", "graph", "autograd", "recompute", "functional", "viz", "gradcheck",
+    "classroom", "nn", "optim", "tokenizers", "data", "generation", "models", "cluster", "training",
+    "finetuning", "tasks", "cli",
 ]  # fmt: skip
 FILES = sorted(ROOT.rglob("*.py"))
 

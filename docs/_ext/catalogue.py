@@ -18,9 +18,10 @@ PACKAGES = [
 ]  # fmt: skip
 
 ORDER = [  # of the first level: what stands below may import what stands above
-    "version", "allocator", "backend", "files", "terminal", "kernels", "ops", "operation", "debugging",
-    "graph", "autograd", "recompute", "functional", "viz", "gradcheck", "classroom", "nn", "optim",
-    "tokenizers", "data", "generation", "models", "cluster", "training", "finetuning", "tasks", "cli",
+    "version", "allocator", "backend", "files", "terminal", "arguments", "kernels", "ops",
+    "operation", "debugging", "graph", "autograd", "recompute", "functional", "viz", "gradcheck",
+    "classroom", "nn", "optim", "tokenizers", "data", "generation", "models", "cluster", "training",
+    "finetuning", "tasks", "cli",
 ]  # fmt: skip
 
 DERIVED = [  # folders whose files chapters derive; of two files with one name the first is meant

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import functional as F
+from ..arguments import is_number, require_whole
 from ..autograd import Tensor
 from ..backend import array_module, default_generator, to_numpy
 from ..nn import Linear, Module, Parameter
@@ -49,14 +50,13 @@ class LoraConfig:
     modules_to_save: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if isinstance(self.r, bool) or not isinstance(self.r, (int, np.integer)) or self.r < 1:
-            raise ValueError(f"LoraConfig: r must be an integer of at least 1, got {self.r!r}")
-        if not (isinstance(self.alpha, (int, float, np.number)) and 0 < self.alpha < math.inf):
+        require_whole("LoraConfig", "r", self.r)
+        if not (is_number(self.alpha) and 0 < self.alpha < math.inf):
             raise ValueError(
                 f"LoraConfig: alpha must be a number above 0, got {self.alpha!r}: the update is "
                 "multiplied by alpha / r, and nothing could be learned with 0"
             )
-        if not (isinstance(self.dropout, (int, float)) and 0 <= self.dropout < 1):
+        if not (is_number(self.dropout) and 0 <= self.dropout < 1):
             raise ValueError(
                 f"LoraConfig: dropout must be within 0 <= dropout < 1, got {self.dropout!r}"
             )

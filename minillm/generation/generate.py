@@ -8,7 +8,7 @@ import numpy as np
 
 from ..nn import evaluating
 from .beam_search import beam_search
-from .request import Request, read_lengths, read_prompts, with_config
+from .request import Request, read_lengths, read_prompts, special_ids
 from .sampling import next_token, process_logits
 from .steps import ModelSteps
 
@@ -50,8 +50,9 @@ def generate(
     use_cache        keep keys and values of earlier tokens, if the model has new_cache; without it
                      everything is computed anew for each token, with the same result
     eos_token_id     a row that produced it, or one of several, is finished and filled up with
-                     pad_token_id.  Without it the model's config decides; [] for no end
-    pad_token_id     the config's, or else the first eos_token_id, if it is not given
+                     pad_token_id.  Without it the model's generation_config decides, or else
+                     its config; [] for no end
+    pad_token_id     if it is not given: found in the same way, or else the first eos_token_id
     streamer         called with the new ids (B,) of each step; or an object with put and end: put
                      gets the prompt (B, T), then the new ids (B,) of each step
     sliding_window   beyond the model's positions, let it see only the last ones; an error if False
@@ -71,7 +72,7 @@ def generate(
     (2, 5)
     """
     config = getattr(model, "config", None)
-    ends, padding = with_config(config, eos_token_id, pad_token_id)
+    ends, padding = special_ids(model, eos_token_id, pad_token_id)
     request = Request(
         do_sample, temperature, top_k, top_p, num_beams, length_penalty, early_stopping,
         num_return_sequences, repetition_penalty, ends, padding, rng, streamer,

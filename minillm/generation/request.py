@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import is_number, require_whole
 from ..autograd import unwrap
 from ..backend import default_generator, to_numpy
 from .sampling import require_choices
@@ -35,19 +36,17 @@ class Request:
 
     def __post_init__(self) -> None:
         for name in ("num_beams", "num_return_sequences"):
-            value = getattr(self, name)
-            if not isinstance(value, (int, np.integer)) or value < 1:
-                raise ValueError(
-                    f"generate: {name} must be an integer of at least 1, got {value!r}"
-                )
+            require_whole("generate", name, getattr(self, name))
         self._require_results_that_differ()
         if self.early_stopping not in (False, True, "never"):
             raise ValueError(
                 f"generate: early_stopping must be False, True or 'never', got "
                 f"{self.early_stopping!r}"
             )
-        if not np.isfinite(self.length_penalty):
-            raise ValueError(f"generate: length_penalty must be finite, got {self.length_penalty}")
+        if not is_number(self.length_penalty) or not np.isfinite(self.length_penalty):
+            raise ValueError(
+                f"generate: length_penalty must be a finite number, got {self.length_penalty!r}"
+            )
         if self.streamer is not None and self.num_beams > 1:
             raise ValueError(
                 "generate: a streamer cannot follow beam search, because which tokens stay is known "
@@ -55,9 +54,9 @@ class Request:
             )
         require_choices(**self.choices)
         self.rng = default_generator(self.rng) if self.do_sample else None
-        self.ends = _token_ids(self.eos_token_id)
-        default = int(self.ends[0]) if len(self.ends) else 0
-        self.padding = default if self.pad_token_id is None else int(self.pad_token_id)
+        self.ends = token_ids(self.eos_token_id)
+        padding = [*token_ids(self.pad_token_id, "pad_token_id"), *self.ends, 0]
+        self.padding = int(padding[0])
         self._read_streamer()
 
     def _read_streamer(self) -> None:
@@ -98,24 +97,33 @@ class Request:
         return penalty | drawing
 
 
-def with_config(
-    config: Any, eos_token_id: Any, pad_token_id: int | None
+def special_ids(
+    model: Any, eos_token_id: Any, pad_token_id: int | None
 ) -> tuple["int | Sequence[int] | None", int | None]:
-    """Both ids as given, or else as the config of the model has them."""
-    if eos_token_id is None:
-        eos_token_id = getattr(config, "eos_token_id", None)
-    if pad_token_id is None:
-        pad_token_id = getattr(config, "pad_token_id", None)
-    return eos_token_id, pad_token_id
+    """Both ids as given, or else as the model's generation_config, or its config, has them."""
+    own = getattr(model, "generation_config", None) or {}
+    config = getattr(model, "config", None)
+    found = {"eos_token_id": eos_token_id, "pad_token_id": pad_token_id}
+    for name, given in found.items():
+        if given is None:
+            found[name] = own.get(name)
+        if found[name] is None:
+            found[name] = getattr(config, name, None)
+    return found["eos_token_id"], found["pad_token_id"]
 
 
-def _token_ids(eos_token_id: Any) -> np.ndarray:
-    """No, one or several ids as an array."""
-    ids = np.atleast_1d(np.asarray([] if eos_token_id is None else eos_token_id))
-    if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
-        raise ValueError(
-            f"generate: eos_token_id must be an id or a list of ids, got {eos_token_id!r}"
-        )
+def token_ids(given: Any, name: str = "eos_token_id") -> np.ndarray:
+    """No, one or (of those that end a text) several ids as an array.
+
+    Raises   ValueError for anything else, negative ids too
+    """
+    ids = np.atleast_1d(np.asarray([] if given is None else given))
+    several = name == "eos_token_id"
+    if (ids.size and (ids.dtype.kind not in "iu" or ids.ndim > 1 or ids.min() < 0)) or (
+        np.ndim(given) and not several
+    ):
+        kind = "an id or a list of ids" if several else "an id"
+        raise ValueError(f"generate: {name} must be {kind}, got {given!r}")
     return ids.astype(np.int64)
 
 
@@ -156,11 +164,14 @@ def read_lengths(
     """(the length of the result, prompt included; how many tokens the model can see or None)."""
     if (max_length is None) == (max_new_tokens is None):
         raise ValueError("generate: give either max_length or max_new_tokens")
+    for name, number in (("max_length", max_length), ("max_new_tokens", max_new_tokens)):
+        if number is not None:
+            require_whole("generate", name, number, least=0)
     total = max_length if max_length is not None else prompt + (max_new_tokens or 0)
-    if total < prompt or (max_new_tokens is not None and max_new_tokens < 0):
+    if total < prompt:
         raise ValueError(
-            f"generate: the prompt has {prompt} tokens, so max_length must be at least that "
-            f"and max_new_tokens at least 0, got {max_length} and {max_new_tokens}"
+            f"generate: the prompt has {prompt} tokens, so max_length must be at least that, "
+            f"got {max_length}"
         )
     names = ("n_positions", "max_position_embeddings")
     window = next((getattr(config, name) for name in names if hasattr(config, name)), None)

@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import is_number, is_whole, require_number
 from ..backend import default_generator, to_numpy
 
 BROKEN = "the logits hold NaN: the model is broken, look for it with debug()"
@@ -35,18 +36,20 @@ def require_choices(
     repetition_penalty: float = 1.0,
 ) -> None:
     """Refuse options without meaning, with a ValueError that names the option."""
+    require_number("generate", "temperature", temperature)
+    require_number("generate", "repetition_penalty", repetition_penalty)
     if not temperature > 0:
         raise ValueError(
             f"temperature must be above 0, got {temperature}: for the most probable token every "
             "time write do_sample=False"
         )
-    if top_k is not None and (top_k < 1 or top_k != int(top_k)):
+    if top_k is not None and (not is_whole(top_k) or top_k < 1):
         raise ValueError(
-            f"top_k must be at least 1, got {top_k}: give a number of tokens, None for all"
+            f"top_k must be at least 1, got {top_k!r}: give a whole number of tokens, None for all"
         )
-    if top_p is not None and not 0 < top_p <= 1:
+    if top_p is not None and not (is_number(top_p) and 0 < top_p <= 1):
         raise ValueError(
-            f"top_p must be above 0 and at most 1, got {top_p}: it is the probability that the "
+            f"top_p must be above 0 and at most 1, got {top_p!r}: it is the probability that the "
             "tokens to draw from have together"
         )
     if not repetition_penalty > 0:
@@ -86,12 +89,24 @@ def process_logits(
         raise ValueError(BROKEN)
     if repetition_penalty != 1 and previous_ids is not None:
         _penalize(z, np.asarray(previous_ids), repetition_penalty)
-    z /= temperature
+    _divide(z, temperature)
     if top_k is not None and max(top_k, min_keep) < z.shape[-1]:
         _keep_largest(z, max(top_k, min_keep))
     if top_p is not None and top_p < 1:
         _keep_nucleus(z, top_p, min_keep)
     return z
+
+
+def _divide(z: np.ndarray, temperature: float) -> None:
+    """z / temperature, so that no finite logit overflows but those whose probability is 0.
+
+    A constant in a row changes none of its probabilities, so each row's largest logit becomes 0 before
+    it is divided.  Rows are left as they are where nothing can overflow.
+    """
+    if temperature < 1 and np.abs(z[np.isfinite(z)]).max(initial=0.0) > temperature * 1e300:
+        z -= z.max(axis=-1, keepdims=True)
+    with np.errstate(over="ignore"):
+        z /= temperature
 
 
 def _penalize(z: np.ndarray, ids: np.ndarray, penalty: float) -> None:

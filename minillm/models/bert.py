@@ -23,7 +23,7 @@ from .. import ops
 from ..autograd import Tensor, unwrap
 from ..backend import beside, default_generator, to_numpy
 from ..nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList, Parameter
-from ..nn.arguments import require_multiple, require_sizes
+from ..nn.arguments import require_known, require_multiple, require_sizes
 from ..recompute import RecomputeMixin
 from .inputs import as_ids, key_mask
 from .output import ModelOutput
@@ -76,17 +76,13 @@ class BertConfig:
             "BertConfig", "hidden_size", self.hidden_size,
             "num_attention_heads", self.num_attention_heads,
         )  # fmt: skip
-        for name, known in (
-            ("hidden_act", tuple(ACTIVATIONS)),
-            ("position_embedding_type", ("absolute",)),
-            ("is_decoder", (False,)),
-            ("tie_word_embeddings", (True,)),
-        ):
-            if getattr(self, name) not in known:
-                choices = ", ".join(map(repr, known))
-                raise ValueError(
-                    f"BertConfig: {name} {getattr(self, name)!r} must be one of {choices}"
-                )
+        require_known(
+            self,
+            hidden_act=tuple(ACTIVATIONS),
+            position_embedding_type=("absolute",),
+            is_decoder=(False,),
+            tie_word_embeddings=(True,),
+        )
         if self.id2label is None:
             self.id2label = {i: f"LABEL_{i}" for i in range(self.num_labels)}
         self.id2label = {int(i): label for i, label in self.id2label.items()}  # JSON has no numbers

@@ -47,6 +47,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import require_whole
 from .bert import BertConfig
 from .gpt2 import GPT2Config
 from .llama import LlamaConfig
@@ -303,8 +304,7 @@ def model_cost(
 def _check_sizes(config: Any, sizes: dict[str, int]) -> None:
     """Raise unless all sizes are at least 1, or 2 where each token predicts the next."""
     for name, value in sizes.items():
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise ValueError(f"model_cost: {name} must be an integer of at least 1, got {value!r}")
+        require_whole("model_cost", name, value)
     owner = type(config).__name__
     positions = max_length(config)
     for name in ("length", "target_length"):

@@ -22,7 +22,7 @@ from ..autograd import Tensor
 from ..backend import beside, default_generator
 from ..generation import GenerationMixin, KVCache
 from ..nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList
-from ..nn.arguments import require_multiple, require_sizes
+from ..nn.arguments import require_known, require_multiple, require_sizes
 from ..recompute import RecomputeMixin
 from .causal import CausalLM
 from .inputs import key_mask
@@ -52,6 +52,9 @@ class GPT2Config:
     layer_norm_epsilon: float = 1e-5
     initializer_range: float = 0.02  # standard deviation of the initial weights
     bias: bool = True  # biases in linear layers and layer norms; nanoGPT's False
+    scale_attn_weights: bool = True  # scores are divided by sqrt(D)
+    scale_attn_by_inverse_layer_idx: bool = False  # and not by the layer's number, too
+    add_cross_attention: bool = False  # there is no encoder to look at
     tie_word_embeddings: bool = True  # the output matrix is the embedding, transposed
     bos_token_id: int | None = None
     eos_token_id: int | None = None
@@ -62,11 +65,13 @@ class GPT2Config:
         sizes = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")
         require_sizes("GPT2Config", **{name: getattr(self, name) for name in sizes})
         require_multiple("GPT2Config", "n_embd", self.n_embd, "n_head", self.n_head)
-        if self.activation_function not in GELUS:
-            known = ", ".join(map(repr, GELUS))
-            raise ValueError(
-                f"GPT2Config: activation_function {self.activation_function!r} must be one of {known}"
-            )
+        require_known(
+            self,
+            activation_function=tuple(GELUS),
+            scale_attn_weights=(True,),
+            scale_attn_by_inverse_layer_idx=(False,),
+            add_cross_attention=(False,),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, for config.json."""

@@ -1,6 +1,7 @@
 """Saving and loading models as folders in the layout of Hugging Face.
 
 folder/config.json          the fields of the config dataclass
+folder/generation_config.json   if there is one: the ids that end a text and that fill it up
 folder/model.safetensors    every parameter by name; or several files and, in
 folder/model.safetensors.index.json, which parameter is in which
 
@@ -29,6 +30,7 @@ from ..files import (
     write_arrays,
     write_json,
 )
+from ..generation.request import token_ids
 from .gguf import GGUFFile
 
 # what the files of some models put before all names, and those of others leave out
@@ -49,6 +51,8 @@ class PretrainedMixin:
 
     config: Any
     config_class: Any
+    # what generation_config.json says; of it generate takes eos_token_id and pad_token_id
+    generation_config: dict[str, Any] | None = None
     state_dict: Any
     named_parameters: Any
     initialize: Any
@@ -62,6 +66,8 @@ class PretrainedMixin:
     def save_pretrained(self, folder: "str | Path") -> None:
         """Write config.json and model.safetensors into a folder, which is made if needed.
 
+        generation_config.json too, if the model has one; another model's is removed.
+
         Raises   OSError if the disk is full or not writable; files that were there are untouched
         """
         folder = Path(folder)
@@ -72,6 +78,10 @@ class PretrainedMixin:
         write_arrays(folder / "model.safetensors", arrays, {"format": "pt"})
         values = {**self.config.to_dict(), "architectures": [type(self).__name__]}
         write_json(folder / "config.json", values)
+        if self.generation_config is None:
+            (folder / "generation_config.json").unlink(missing_ok=True)
+        else:
+            write_json(folder / "generation_config.json", self.generation_config)
 
     @classmethod
     def from_pretrained(
@@ -93,10 +103,11 @@ class PretrainedMixin:
         if isinstance(folder, GGUFFile) or Path(folder).suffix == ".gguf":
             file = folder if isinstance(folder, GGUFFile) else GGUFFile(folder)
             config = cls._config_of(file.config(), file.path, changes)
-            source, arrays = file.path, file.arrays()
+            source, arrays, generation = file.path, file.arrays(), None
         else:
             path = folder_or_download(folder, WANTED)
             config = cls._config_of(read_config(path), path / "config.json", changes)
+            generation = read_generation_config(path)
             source, arrays = open_weights(path)
         build: Any = cls  # the model that mixes this in is built from its config
         try:
@@ -114,6 +125,7 @@ class PretrainedMixin:
                 f"trained: {', '.join(new)}",
                 stacklevel=2,
             )
+        model.generation_config = generation
         return model.eval()
 
     @classmethod
@@ -163,6 +175,27 @@ def read_config(folder: Path) -> Any:
             f"{hint}"
         )
     return read_json(path)
+
+
+def read_generation_config(folder: Path) -> dict[str, Any] | None:
+    """What generation_config.json says, None without it.
+
+    Files of chat models list several ids there that end a text, where config.json has one.
+
+    Raises   ValueError if it is not an object, or its ids are none
+    """
+    path = folder / "generation_config.json"
+    if not path.is_file():
+        return None
+    values = read_json(path)
+    if not isinstance(values, dict):
+        raise ValueError(f'{path} must hold an object, such as {{"eos_token_id": 2}}')
+    try:
+        token_ids(values.get("eos_token_id"))
+        token_ids(values.get("pad_token_id"), "pad_token_id")
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+    return values
 
 
 def open_weights(folder: Path) -> tuple[Path, dict[str, Any]]:

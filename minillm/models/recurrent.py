@@ -26,6 +26,7 @@ from ..autograd import Tensor, no_grad, unwrap
 from ..backend import beside, default_generator, to_numpy
 from ..generation import GenerationMixin
 from ..nn import GRU, LSTM, RNN, Dropout, Embedding, Linear, Module, Parameter, evaluating
+from ..nn.arguments import require_known
 from ..ops.checks import require_ids
 from .inputs import as_ids, key_mask
 from .output import ModelOutput
@@ -58,9 +59,7 @@ class RecurrentConfig:
     def __post_init__(self) -> None:
         sizes = ("vocab_size", "embedding_dim", "hidden_size", "num_layers")
         require_fields(self, sizes, ("dropout",))
-        if self.cell not in CELLS:
-            known = ", ".join(map(repr, CELLS))
-            raise ValueError(f"{type(self).__name__}: cell {self.cell!r} must be one of {known}")
+        require_known(self, cell=tuple(CELLS))
         if not isinstance(self.bidirectional, bool):
             raise ValueError(
                 f"{type(self).__name__}: bidirectional must be True or False, got "

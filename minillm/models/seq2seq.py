@@ -24,6 +24,7 @@ from ..autograd import Tensor, no_grad, unwrap
 from ..backend import default_generator, to_numpy
 from ..generation import generate
 from ..nn import Embedding, Linear, Module, Transformer, evaluating
+from ..nn.arguments import require_known
 from ..nn.transformer import ACTIVATIONS
 from ..ops.checks import require_ids
 from ..recompute import RecomputeMixin
@@ -82,11 +83,7 @@ class Seq2SeqConfig:
             raise ValueError(
                 f"Seq2SeqConfig: d_model {self.d_model} must be a multiple of nhead {self.nhead}"
             )
-        if self.activation not in ACTIVATIONS:
-            known = ", ".join(map(repr, ACTIVATIONS))
-            raise ValueError(
-                f"Seq2SeqConfig: activation {self.activation!r} must be one of {known}"
-            )
+        require_known(self, activation=tuple(ACTIVATIONS))
         if self.share_embeddings and self.targets != self.vocab_size:
             raise ValueError(
                 f"Seq2SeqConfig: share_embeddings needs one vocabulary, but vocab_size is "

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from .. import functional as F
+from ..arguments import is_number, require_whole
 from ..autograd import Tensor
 from ..backend import beside
 from ..nn import PositionalEncoding
@@ -46,12 +47,10 @@ def require_fields(config: Any, sizes: tuple[str, ...], shares: tuple[str, ...])
     """Sizes are integers of at least 1, shares are numbers within 0 … 1."""
     owner = type(config).__name__
     for name in sizes:
-        value = getattr(config, name)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ValueError(f"{owner}: {name} must be an integer of at least 1, got {value!r}")
+        require_whole(owner, name, getattr(config, name))
     for name in shares:
         value = getattr(config, name)
-        if not isinstance(value, (int, float)) or not 0 <= value <= 1:
+        if not is_number(value) or not 0 <= value <= 1:
             raise ValueError(f"{owner}: {name} must be a number within 0 … 1, got {value!r}")
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import is_number, is_whole
 from ..files import atomic_write, read_arrays, write_arrays
 from ..nn import Embedding
 from ..tokenizers import CharTokenizer
@@ -90,11 +91,11 @@ def require_settings(name: str, **settings: tuple[Any, float, str]) -> None:
     """
     for setting, (value, smallest, kind) in settings.items():
         if kind == "integer":
-            right = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
-            right, expected = right and value >= smallest, f"an integer of at least {smallest}"
+            right = is_whole(value) and value >= smallest
+            expected = f"an integer of at least {smallest}"
         else:
-            right = isinstance(value, (int, float, np.floating)) and not isinstance(value, bool)
-            right, expected = right and smallest < value < np.inf, f"a number above {smallest:g}"
+            right = is_number(value) and smallest < value < np.inf
+            expected = f"a number above {smallest:g}"
         if not right:
             raise ValueError(f"{name}: {setting} must be {expected}, got {value!r}")
 

@@ -3,8 +3,7 @@
 import inspect
 from typing import Any
 
-import numpy as np
-
+from ..arguments import is_number, is_whole, require_whole
 from ..autograd import Tensor, unwrap
 from ..backend import array_module
 from ..ops.checks import HIDDEN_MASK_NAMES, require_boolean
@@ -13,14 +12,12 @@ from ..ops.checks import HIDDEN_MASK_NAMES, require_boolean
 def require_sizes(layer: str, **sizes: Any) -> None:
     """Sizes are integers of at least 1."""
     for name, size in sizes.items():
-        if not isinstance(size, (int, np.integer)) or isinstance(size, bool) or size < 1:
-            raise ValueError(f"{layer}: {name} must be an integer of at least 1, got {size!r}")
+        require_whole(layer, name, size)
 
 
 def is_row(index: Any, rows: int) -> bool:
     """An integer that names one of the rows; a negative one counts from the end."""
-    whole = isinstance(index, (int, np.integer)) and not isinstance(index, bool)
-    return whole and -rows <= index < rows
+    return is_whole(index) and -rows <= index < rows
 
 
 def require_multiple(layer: str, name: str, size: int, of_name: str, of: int) -> None:
@@ -29,10 +26,19 @@ def require_multiple(layer: str, name: str, size: int, of_name: str, of: int) ->
         raise ValueError(f"{layer}: {name} {size} must be a multiple of {of_name} {of}")
 
 
+def require_known(config: Any, **known: tuple[Any, ...]) -> None:
+    """Entries of a config have one of the values that the model here is built for."""
+    for name, choices in known.items():
+        value = getattr(config, name)
+        if value not in choices:
+            right = ", ".join(map(repr, choices))
+            raise ValueError(f"{type(config).__name__}: {name} {value!r} must be one of {right}")
+
+
 def require_probability(layer: str, name: str, p: Any) -> None:
     """A number within 0 … 1."""
-    if not 0.0 <= p <= 1.0:
-        raise ValueError(f"{layer}: {name} = {p} must be a probability, within 0 … 1")
+    if not is_number(p) or not 0.0 <= p <= 1.0:
+        raise ValueError(f"{layer}: {name} = {p!r} must be a probability, within 0 … 1")
 
 
 def as_sequences(layer: str, name: str, x: Any, width: int) -> Tensor:

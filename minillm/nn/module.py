@@ -77,11 +77,22 @@ class Module:
             if isinstance(value, Module):
                 yield name, value
 
-    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, "Module"]]:
-        """This module (named "") and all below it, by dotted path."""
+    def named_modules(
+        self, prefix: str = "", above: tuple["Module", ...] = ()
+    ) -> Iterator[tuple[str, "Module"]]:
+        """This module (named "") and all below it, by dotted path; above: those that hold this one.
+
+        Raises   ValueError if a module holds one of those that hold it
+        """
+        if any(self is module for module in above):
+            raise ValueError(
+                f"{prefix} is a {type(self).__name__} that holds this part of itself: modules form a "
+                "tree, so keep a parent in a list, or pass it to forward, but not as an attribute"
+            )
         yield prefix, self
         for name, child in self.named_children():
-            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
+            path = f"{prefix}.{name}" if prefix else name
+            yield from child.named_modules(path, (*above, self))
 
     def modules(self) -> Iterator["Module"]:
         """This module and all below it."""
@@ -165,7 +176,8 @@ class Module:
         return ""
 
     def __repr__(self) -> str:
-        return f"{self._tree()}  {self.num_parameters():,} parameters"
+        count = self.num_parameters()  # first: it says what is wrong where modules form no tree
+        return f"{self._tree()}  {count:,} parameters"
 
     def _tree(self, indent: str = "") -> str:
         own = [f"{n} {p.shape}" for n, p in vars(self).items() if isinstance(p, Parameter)]

@@ -22,9 +22,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from .. import kernels
+from ..arguments import is_number
 from ..autograd import Tensor
 from ..backend import array_module, cache_blocks
-from .optimizer import Optimizer, _require
+from .optimizer import Optimizer
 
 
 class Adam(Optimizer):
@@ -58,7 +59,7 @@ class Adam(Optimizer):
             params,
             {
                 "lr": lr,
-                "betas": tuple(betas),
+                "betas": betas,
                 "eps": eps,
                 "weight_decay": weight_decay,
                 "amsgrad": amsgrad,
@@ -69,10 +70,13 @@ class Adam(Optimizer):
     def check(self, group: dict[str, Any]) -> None:
         """Raise a ValueError if an option of the group has no meaning."""
         super().check(group)
-        name, betas, eps = type(self).__name__, group["betas"], group["eps"]
-        inside = len(betas) == 2 and all(0 <= beta < 1 for beta in betas)
-        _require(name, "betas", betas, inside, "two numbers within 0 <= beta < 1")
-        _require(name, "eps", eps, eps >= 0, "at least 0")
+        self._require_at_least_0(group, "eps")
+        betas = group["betas"]
+        two = isinstance(betas, (tuple, list)) and len(betas) == 2
+        if not (two and all(is_number(beta) and 0 <= beta < 1 for beta in betas)):
+            raise ValueError(
+                f"{type(self).__name__}: betas must be two numbers within 0 <= beta < 1, got {betas!r}"
+            )
 
     def update(self, group: dict[str, Any], p: Tensor, grad: Any, state: dict[str, Any]) -> None:
         """Change one parameter by the lines of the algorithm."""

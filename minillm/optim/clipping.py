@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
+from ..arguments import is_number
 from ..autograd import Tensor
 from ..backend import array_module, host_numbers
 
@@ -49,9 +50,9 @@ def clip_and_read(
     >>> clip_and_read([p], 1.0, [np.float32(0.5)])
     (5.0, [0.5])
     """
-    if not (max_norm > 0 and norm_type > 0):
+    if not (is_number(max_norm) and is_number(norm_type) and max_norm > 0 and norm_type > 0):
         raise ValueError(
-            f"clip_grad_norm_: max_norm {max_norm} and norm_type {norm_type} must be > 0"
+            f"clip_grad_norm_: max_norm {max_norm!r} and norm_type {norm_type!r} must be numbers > 0"
         )
     entries: Iterable[Any] = [parameters] if isinstance(parameters, Tensor) else parameters
     grads = [(p[1] if isinstance(p, tuple) else p).grad for p in entries]

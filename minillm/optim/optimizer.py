@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import require_number
 from ..autograd import Tensor
 from ..backend import array_module, to_numpy
 
@@ -26,6 +27,11 @@ class Optimizer:
     """
 
     def __init__(self, params: Iterable[Any], defaults: dict[str, Any]) -> None:
+        if hasattr(params, "named_parameters"):
+            raise TypeError(
+                f"{type(self).__name__}: params is a {type(params).__name__}: write "
+                "model.named_parameters() or model.parameters()"
+            )
         params = [params] if isinstance(params, (Tensor, Mapping)) else list(params)
         if not params:
             raise ValueError(f"{type(self).__name__}: there are no parameters to optimise")
@@ -72,9 +78,16 @@ class Optimizer:
 
     def check(self, group: dict[str, Any]) -> None:
         """Raise a ValueError if an option of the group has no meaning."""
-        _require(type(self).__name__, "lr", group["lr"], group["lr"] >= 0, "at least 0")
-        decay = group["weight_decay"]
-        _require(type(self).__name__, "weight_decay", decay, decay >= 0, "at least 0")
+        self._require_at_least_0(group, "lr", "weight_decay")
+
+    def _require_at_least_0(self, group: dict[str, Any], *names: str) -> None:
+        """Raise a ValueError that names the option, its value and what it should be."""
+        for name in names:
+            require_number(type(self).__name__, name, group[name])
+            if not group[name] >= 0:
+                raise ValueError(
+                    f"{type(self).__name__}: {name} must be at least 0, got {group[name]!r}"
+                )
 
     @property
     def lr(self) -> float:
@@ -150,12 +163,6 @@ class Optimizer:
 
 def _plain(value: Any) -> Any:
     """A Python number in place of NumPy's: a float64 would make float64 of float32 arrays."""
-    if isinstance(value, tuple):
+    if isinstance(value, (tuple, list)):
         return tuple(map(_plain, value))
     return value.item() if isinstance(value, np.generic) else value
-
-
-def _require(who: str, name: str, value: Any, holds: bool, what: str) -> None:
-    """Raise a ValueError that names the option, its value and what it should be."""
-    if not holds:
-        raise ValueError(f"{who}: {name} must be {what}, got {value!r}")

@@ -15,6 +15,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from ..arguments import require_number, require_whole
 from .optimizer import Optimizer
 
 
@@ -43,7 +44,15 @@ class Schedule:
         total_steps: int | None,
         min_lr: float,
     ) -> None:
-        if warmup_steps < 0 or (total_steps is not None and total_steps < warmup_steps):
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(
+                f"schedule: optimizer must be an Optimizer, got {type(optimizer).__name__}"
+            )
+        require_whole("schedule", "warmup_steps", warmup_steps, least=0)
+        if total_steps is not None:
+            require_whole("schedule", "total_steps", total_steps, least=0)
+        require_number("schedule", "min_lr", min_lr)
+        if total_steps is not None and total_steps < warmup_steps:
             raise ValueError(
                 f"schedule: warmup_steps {warmup_steps} must be within 0 … total_steps {total_steps}"
             )

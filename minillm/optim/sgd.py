@@ -12,8 +12,9 @@ gradient g, learning rate lr, weight decay w, momentum mu and dampening d:
 from collections.abc import Iterable
 from typing import Any
 
+from ..arguments import require_number
 from ..autograd import Tensor
-from .optimizer import Optimizer, _require
+from .optimizer import Optimizer
 
 
 class SGD(Optimizer):
@@ -54,9 +55,9 @@ class SGD(Optimizer):
     def check(self, group: dict[str, Any]) -> None:
         """Raise a ValueError if an option of the group has no meaning."""
         super().check(group)
-        momentum = group["momentum"]
-        _require("SGD", "momentum", momentum, momentum >= 0, "at least 0")
-        if group["nesterov"] and (momentum == 0 or group["dampening"] != 0):
+        self._require_at_least_0(group, "momentum")
+        require_number("SGD", "dampening", group["dampening"])
+        if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
             raise ValueError("SGD: nesterov needs a momentum above 0 and no dampening")
 
     def update(self, group: dict[str, Any], p: Tensor, grad: Any, state: dict[str, Any]) -> None:

@@ -34,6 +34,7 @@ from typing import Any
 import numpy as np
 
 from .. import functional as F
+from ..arguments import is_whole
 from ..autograd import Tensor
 from ..backend import default_generator
 from ..viz import plot_estimators
@@ -232,7 +233,7 @@ def compare_estimators(
 
 
 def _require_draws(function: str, n: Any) -> None:
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 1:
+    if not is_whole(n) or n < 1:
         raise ValueError(f"{function}: n must be a number of draws of at least 1, got {n!r}")
 
 

@@ -246,28 +246,64 @@ def choose_workers(model: Any, loss: Callable | None, batch: Any) -> int:
         return 1
     threads = max((library["num_threads"] for library in _blas().info()), default=1)
     workers = min(threads, usable_cores(), MOST)
-    return workers if workers > 1 and _parts_add_up(model, loss, batch, workers) else 1
+    if workers == 1:
+        return 1
+    try:
+        both = _both_sides(model, loss, batch, workers)
+    except ValueError:  # arrays without rows, or too few for this model: not to be shared out
+        return 1
+    own_loss = loss is None or isinstance(batch, dict)
+    sure = both.targets and both.agree and (both.counted or not own_loss)
+    return workers if sure else 1
 
 
-def _parts_add_up(model: Any, loss: Callable | None, batch: Any, parts: int) -> bool:
-    """True if formula (1) holds for this batch, to float32's rounding.
+def require_mean_loss(model: Any, loss: Callable | None, batch: Any, parts: int) -> None:
+    """For the number of parts that somebody asked for: refuse a loss that is not the mean of its parts.
 
-    It does not where the rows of a batch are compared with each other, or where a model adds terms to
-    its loss that are not means over targets.  Dropout is off here.
+    Only a loss that nothing is known about is tried out, on this batch.
+
+    Raises   ValueError with both sides of formula (1)
+    """
+    if parts == 1 or hasattr(loss, "op"):
+        return
+    both = _both_sides(model, loss, batch, parts)
+    if not both.agree:
+        raise ValueError(
+            f"fit: the loss of the first batch is {both.whole:.6g}, but the mean of its {parts} parts "
+            f"by their targets {both.parts:.6g}: several workers or ranks need a loss that is a mean "
+            "over the targets that are not -100 (or not the ignore_index that functools.partial has "
+            "given it); use one worker for any other"
+        )
+
+
+class _Sides(NamedTuple):
+    """Both sides of formula (1)."""
+
+    whole: float
+    parts: float
+    agree: bool  # to float32's rounding
+    targets: float  # in all parts together
+    counted: bool  # the model itself says how many
+
+
+def _both_sides(model: Any, loss: Callable | None, batch: Any, parts: int) -> _Sides:
+    """Formula (1) tried out on a batch, without dropout.
+
+    It does not hold where the rows of a batch are compared with each other, or where a model adds terms
+    to its loss that are not means over targets.
     """
     apart = np.random.default_rng(0)  # nothing is drawn that training would miss
     with no_grad(), evaluating(model), generator_of_this_thread(apart):
         output, mean = forward_batch(model, batch, loss)
-        whole = host_number(mean.data)
-        own_loss = loss is None or isinstance(batch, dict)
-        if own_loss and getattr(output, "num_targets", None) is None:
-            return False
-        try:
-            total = weights = 0.0
-            for part in filter(None, split_batch(batch, parts, loss)):
-                output, mean = forward_batch(model, part, loss)
-                weights += (n := count_targets(output, part, loss))
-                total += n * host_number(mean.data)
-        except ValueError:  # arrays without rows, or too few for this model: not to be shared out
-            weights = 0.0
-    return bool(weights) and abs(total / weights - whole) <= 1e-5 * abs(whole)
+        whole, counted = host_number(mean.data), getattr(output, "num_targets", None) is not None
+        losses, targets = [], []
+        for part in filter(None, split_batch(batch, parts, loss)):
+            output, mean = forward_batch(model, part, loss)
+            losses.append(host_number(mean.data))
+            targets.append(count_targets(output, part, loss))
+    if not sum(targets):
+        return _Sides(whole, whole, True, 0, counted)
+    total = float(np.average(losses, weights=targets))
+    size = float(np.average(np.abs(losses), weights=targets))
+    differ = abs(total - whole) > 1e-5 * size  # not for NaN, which training reports
+    return _Sides(whole, total, not differ, sum(targets), counted)

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from ..allocator import keep_freed_memory
+from ..arguments import is_number, is_whole, require_whole
 from ..autograd import Tensor, no_grad
 from ..backend import array_module, default_generator, host_number, to_numpy
 from ..cluster import Ranks
@@ -22,10 +23,11 @@ from ..data import DataLoader
 from ..debugging import debug
 from ..files import FolderLock
 from ..nn import evaluating
+from ..optim import Optimizer
 from ..optim.clipping import clip_and_read
 from .checkpoint import INDEX, load_checkpoint, save_checkpoint
 from .early_stopping import EarlyStopping
-from .gradients import BatchGradient, choose_workers
+from .gradients import BatchGradient, choose_workers, require_mean_loss
 from .history import History
 from .objective import count_targets, count_tokens, forward_batch, logits_of, target_of
 
@@ -104,7 +106,7 @@ def fit(
     >>> history.history["loss"][-1] < 0.1
     True
     """
-    _begin(model, ranks)
+    _begin(model, optimizer, loss, metrics, ranks)
     batches, wanted, total, period = _plan(
         train, epochs, steps, accumulate, batch_size, shuffle, evaluate_every
     )
@@ -177,7 +179,9 @@ def evaluate(
 ) -> dict[str, float]:
     """The mean loss over all of the data, and each metric: {"loss": ..., "accuracy": ...}.
 
-    Every target counts the same, whatever the size of its batch; dropout is off.  Metrics get the
+    Every target counts the same, whatever the size of its batch; dropout is off.  A loss of your own is
+    taken for a mean over the targets that are not -100, or not the ignore_index that functools.partial
+    has given it (integers; all rows of others).  Metrics get the
     logits and targets of the whole data at once.  The processes of `ranks` share the batches, unless
     there are metrics: then each goes through all of them.
 
@@ -191,6 +195,7 @@ def evaluate(
     1.0986
     """
     _check_ranks("evaluate", ranks)
+    _check_functions("evaluate", loss, metrics)
     batches = DataLoader(data, batch_size, shuffle=False) if _is_arrays(data) else data
     shared = ranks and not metrics
     total, count = 0.0, 0.0
@@ -286,8 +291,8 @@ def _plan(
         raise ValueError("fit: give either epochs or steps")
     for name, value in (("epochs", epochs), ("steps", steps), ("accumulate", accumulate),
                         ("evaluate_every", evaluate_every)):  # fmt: skip
-        if value is not None and value < 1:
-            raise ValueError(f"fit: {name} must be at least 1, got {value}")
+        if value is not None:
+            require_whole("fit", name, value)
     batches = _Batches(train, batch_size, shuffle)
     length = len(batches.train) if hasattr(batches.train, "__len__") else None
     if length == 0:
@@ -301,12 +306,39 @@ def _plan(
     return batches, wanted, total, evaluate_every or math.ceil(length / accumulate)
 
 
-def _begin(model: Any, ranks: Any) -> None:
+def _begin(model: Any, optimizer: Any, loss: Any, metrics: Any, ranks: Any) -> None:
     """What comes first: the order of the data is drawn from random numbers that the ranks share."""
     keep_freed_memory()
     _check_ranks("fit", ranks)
+    _check_functions("fit", loss, metrics)
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(f"fit: optimizer must be an Optimizer, got {type(optimizer).__name__}")
+    own = {id(p) for p in model.parameters()}
+    if own and own.isdisjoint(map(id, _parameters_of(optimizer))):
+        raise ValueError(
+            "fit: the optimizer holds no parameter of this model, which therefore would not learn: "
+            "make the optimizer from model.named_parameters()"
+        )
     if ranks:
         ranks.share(model)
+
+
+def _parameters_of(optimizer: Any) -> list[Tensor]:
+    return [p for group in optimizer.groups for _, p in group["params"]]
+
+
+def _check_functions(where: str, loss: Any, metrics: Any) -> None:
+    if loss is not None and not callable(loss):
+        raise TypeError(
+            f"{where}: loss must be a function of (output, target), such as F.cross_entropy, "
+            f"got {loss!r}"
+        )
+    named = isinstance(metrics, Mapping) and all(map(callable, metrics.values()))
+    if metrics is not None and not named:
+        raise TypeError(
+            f"{where}: metrics must be a dict of names and functions of (logits, targets), got "
+            f"{metrics!r}"
+        )
 
 
 def _check_ranks(where: str, ranks: Any) -> None:
@@ -319,19 +351,21 @@ def _share_out(
     saver: "_Saver",
 ) -> tuple[BatchGradient, Iterator[Any]]:  # fmt: skip
     """(what computes the gradients, the same stream), once the number of workers is settled."""
-    whole = isinstance(workers, (int, np.integer)) and not isinstance(workers, bool)
-    if workers is not None and not (whole and workers >= 1):
+    if workers is not None and not (is_whole(workers) and workers >= 1):
         raise ValueError(
             f"fit: workers must be an integer of at least 1, got {workers!r}; None to let fit choose"
         )
     chosen = workers or (1 if ranks else saver.workers)  # ranks have the other cores
-    if chosen is None:
+    if chosen is None or workers or ranks:
         head = list(itertools.islice(stream, 1))
         stream = itertools.chain(head, stream)
-        chosen = choose_workers(model, loss, head[0]) if head else 1
+        if chosen is None:
+            chosen = choose_workers(model, loss, head[0]) if head else 1
+        elif head:
+            require_mean_loss(model, loss, head[0], chosen * (ranks.size if ranks else 1))
     if chosen * (ranks.size if ranks else 1) > 1:
         own = {id(p) for p in model.parameters()}
-        if any(id(p) not in own for group in optimizer.groups for _, p in group["params"]):
+        if any(id(p) not in own for p in _parameters_of(optimizer)):
             raise ValueError(
                 "fit: the optimizer holds parameters that are not the model's, whose gradients several "
                 "workers would mix up: make them part of the model, or use workers=1"
@@ -344,8 +378,8 @@ def _check_options(
     clip: float | None, resume: bool, checkpoint: Any, extra: dict | None, early_stopping: Any,
     validation: Any,
 ) -> None:  # fmt: skip
-    if clip is not None and not clip > 0:
-        raise ValueError(f"fit: clip must be above 0, got {clip}; None for no clipping")
+    if clip is not None and not (is_number(clip) and clip > 0):
+        raise ValueError(f"fit: clip must be above 0, got {clip!r}; None for no clipping")
     if resume and checkpoint is None:
         raise ValueError("fit: resume=True needs checkpoint=FOLDER to go on from")
     if early_stopping is not None and not isinstance(early_stopping, EarlyStopping):

@@ -177,7 +177,11 @@ def test_the_prompt_is_not_changed(prompts):
     [
         ([[1, 2]], {}, "either max_length or max_new_tokens"),
         ([[1, 2]], {"max_length": 5, "max_new_tokens": 3}, "either max_length or max_new_tokens"),
-        ([[1, 2]], {"max_new_tokens": -1}, "at least 0"),
+        (
+            [[1, 2]],
+            {"max_new_tokens": -1},
+            "max_new_tokens must be an integer of at least 0, got -1",
+        ),
         ([[1, 2]], {"max_length": 1}, "prompt has 2 tokens"),
         ([[1, 2]], {"max_length": 10}, "10 tokens are more than the 9 positions"),
         ([[]], {"max_new_tokens": 1}, "at least one token"),

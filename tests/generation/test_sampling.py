@@ -128,6 +128,13 @@ def test_a_temperature_that_is_not_positive_is_refused(temperature):
         token_probabilities(LOGITS, temperature=temperature)
 
 
+@pytest.mark.parametrize("temperature", [1e-320, 5e-324, 1e-300])
+def test_next_to_no_temperature_is_greedy(temperature):
+    logits = np.array([[3.0, 1e10, -1e10, 2.0], [-np.inf, -5.0, -2.0, -2.0]])
+    expected = [[0, 1, 0, 0], [0, 0, 0.5, 0.5]]
+    np.testing.assert_array_equal(token_probabilities(logits, temperature=temperature), expected)
+
+
 @pytest.mark.parametrize("k", [0, -1])
 def test_a_top_k_below_one_is_refused(k):
     with pytest.raises(ValueError, match=f"top_k must be at least 1, got {k}"):

@@ -352,7 +352,7 @@ CONFIGS = {
     "odd head": ({"head_dim": 7}, "head_dim 7 must be even"),
     "groups": ({"num_key_value_heads": 4}, "6 must be a multiple of num_key_value_heads 4"),
     "width": ({"head_dim": None, "hidden_size": 20}, "hidden_size 20 must be a multiple"),
-    "activation": ({"hidden_act": "gelu"}, "hidden_act must be 'silu', got 'gelu'"),
+    "activation": ({"hidden_act": "gelu"}, "hidden_act 'gelu' must be one of 'silu'"),
     "scaled": ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "of type 'linear'"),
     "size": (
         {"num_hidden_layers": "2"},

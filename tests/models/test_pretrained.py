@@ -140,11 +140,65 @@ def test_a_folder_that_is_not_there_is_named(tmp_path):
         ({"n_head": 4}, "n_embd 6 must be a multiple of n_head 4"),
         ({"n_layer": 0}, "n_layer must be an integer of at least 1, got 0"),
         ({"activation_function": "relu6"}, "'relu6' must be one of 'gelu_new'"),
+        ({"scale_attn_weights": False}, "scale_attn_weights False must be one of True"),
+        ({"scale_attn_by_inverse_layer_idx": True}, "inverse_layer_idx True must be one of False"),
+        ({"add_cross_attention": True}, "add_cross_attention True must be one of False"),
     ],
 )
 def test_a_config_without_meaning_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         small_gpt(**changes)
+
+
+def test_attention_that_is_scaled_otherwise_is_refused_when_a_folder_is_read(tmp_path):
+    small_gpt().save_pretrained(tmp_path)
+    edit_config(tmp_path, scale_attn_by_inverse_layer_idx=True)
+    with pytest.raises(
+        ValueError, match=r"config\.json: GPT2Config: scale_attn_by_inverse_layer_idx"
+    ):
+        GPT2LMHeadModel.from_pretrained(tmp_path)
+
+
+# ---------------------------------------------------------------------- generation_config.json
+
+
+def write_generation_config(folder, values):
+    (folder / "generation_config.json").write_text(json.dumps(values), encoding="utf-8")
+
+
+def test_texts_end_where_generation_config_says(tmp_path):
+    small_gpt(eos_token_id=3).save_pretrained(tmp_path)
+    prompt = [[1, 2]]
+    free = small_gpt().generate(prompt, max_new_tokens=6)[0]
+    end, last = int(free[4]), free.tolist().index(free[4], 2)
+    write_generation_config(tmp_path, {"eos_token_id": [end, 3], "pad_token_id": 5, "top_k": 50})
+    model = GPT2LMHeadModel.from_pretrained(tmp_path)
+    found = model.generate([*prompt, [4, 4]], max_new_tokens=6, eos_token_id=[end])[0]
+    assert found[: last + 1].tolist() == free[: last + 1].tolist()
+    assert (found[last + 1 :] == 5).all()
+    assert model.generate(prompt, max_new_tokens=6).tolist() == [free[: last + 1].tolist()]
+    assert model.config.eos_token_id == 3  # the config stays what it is
+
+    model.save_pretrained(tmp_path / "again")
+    again = GPT2LMHeadModel.from_pretrained(tmp_path / "again")
+    assert again.generation_config == {"eos_token_id": [end, 3], "pad_token_id": 5, "top_k": 50}
+    small_gpt().save_pretrained(tmp_path / "again")  # another model must not end where this one did
+    assert GPT2LMHeadModel.from_pretrained(tmp_path / "again").generation_config is None
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ([2], "must hold an object"),
+        ({"eos_token_id": "</s>"}, "eos_token_id must be an id or a list of ids, got '</s>'"),
+        ({"pad_token_id": [1, 2]}, r"pad_token_id must be an id, got \[1, 2\]"),
+    ],
+)
+def test_a_generation_config_without_meaning_is_named(tmp_path, values, message):
+    small_gpt().save_pretrained(tmp_path)
+    write_generation_config(tmp_path, values)
+    with pytest.raises(ValueError, match=rf"generation_config\.json.*{message}"):
+        GPT2LMHeadModel.from_pretrained(tmp_path)
 
 
 # -------------------------------------------------------------------------------- the weights

@@ -122,6 +122,16 @@ def test_impossible_sizes(make, message):
         make()
 
 
+def test_a_module_that_holds_its_parent_is_named():
+    parent = nn.Linear(2, 3)
+    parent.part = nn.Linear(3, 3)
+    parent.part.owner = parent
+    with pytest.raises(ValueError, match=r"part\.owner is a Linear that holds this part of itself"):
+        repr(parent)
+    parent.part.owner = [parent]  # a list is not searched
+    assert len(list(parent.parameters())) == 4
+
+
 def test_containers_hold_modules_only():
     with pytest.raises(TypeError, match="holds modules, got int"):
         nn.Sequential(3)

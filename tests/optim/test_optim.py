@@ -113,7 +113,14 @@ def test_saved_state_continues_exactly(shape):
         (lambda p: SGD([p, p]), "given twice"),
         (lambda p: SGD([p * 2.0]), "'parameter.0' is the result of multiply, so it has no .grad"),
         (lambda p: SGD([p], lr=-1.0), "lr must be at least 0, got -1.0"),
+        (lambda p: SGD([p], lr="1e-3"), "SGD: lr must be a number, got '1e-3'"),
+        (lambda p: SGD([p], momentum=None), "momentum must be a number, got None"),
         (lambda p: SGD([p], nesterov=True), "nesterov"),
+        (lambda p: Adam([p], betas=0.9), "betas must be two numbers within .* got 0.9"),
+        (lambda p: Adam([p], betas=(0.9, "a")), "betas must be two numbers"),
+        (lambda p: clip_grad_norm_([p], "a"), "max_norm 'a' and norm_type 2.0 must be numbers > 0"),
+        (lambda p: schedule.cosine(SGD([p]), 1.5), "warmup_steps must be an integer .* got 1.5"),
+        (lambda p: schedule.cosine(SGD([p]), min_lr="0"), "min_lr must be a number, got '0'"),
         (lambda p: Adam([p], betas=(0.9, 1.0)), "betas"),
         (lambda p: Adam([p], eps=-1e-8), "eps"),
         (lambda p: AdamW([{"params": [p], "rate": 1.0}]), "unknown option rate"),
@@ -124,6 +131,13 @@ def test_saved_state_continues_exactly(shape):
 def test_options_without_meaning(call, message):
     with pytest.raises(ValueError, match=message):
         call(parameter([1.0], [1.0]))
+
+
+def test_a_model_in_the_place_of_its_parameters():
+    with pytest.raises(TypeError, match=r"params is a Linear: write model.named_parameters\(\)"):
+        AdamW(Linear(2, 3))
+    with pytest.raises(TypeError, match="schedule: optimizer must be an Optimizer, got Linear"):
+        schedule.cosine(Linear(2, 3))
 
 
 def test_clipping_scales_all_gradients_together_and_returns_the_norm():

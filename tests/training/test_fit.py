@@ -433,13 +433,18 @@ def test_the_same_seed_gives_the_same_bits_twice_with_dropout():
     [
         ({}, "either epochs or steps"),
         ({"epochs": 1, "steps": 1}, "either epochs or steps"),
-        ({"epochs": 0}, "epochs must be at least 1, got 0"),
-        ({"steps": 0}, "steps must be at least 1, got 0"),
-        ({"steps": -3}, "steps must be at least 1, got -3"),
-        ({"steps": 1, "accumulate": 0}, "accumulate must be at least 1, got 0"),
-        ({"steps": 1, "evaluate_every": 0}, "evaluate_every must be at least 1, got 0"),
+        ({"epochs": 0}, "epochs must be an integer of at least 1, got 0"),
+        ({"steps": 0}, "steps must be an integer of at least 1, got 0"),
+        ({"steps": -3}, "steps must be an integer of at least 1, got -3"),
+        ({"steps": 2.5}, "steps must be an integer of at least 1, got 2.5"),
+        ({"epochs": "3"}, "epochs must be an integer of at least 1, got '3'"),
+        ({"steps": 1, "accumulate": 0}, "accumulate must be an integer of at least 1, got 0"),
+        ({"steps": 1, "evaluate_every": 0}, "evaluate_every must be an integer of at least 1"),
         ({"steps": 1, "batch_size": 0}, "batch_size must be at least 1, got 0"),
         ({"steps": 1, "clip": -1.0}, "clip must be above 0, got -1.0"),
+        ({"steps": 1, "clip": "norm"}, "clip must be above 0, got 'norm'"),
+        ({"steps": 1, "loss": "ce"}, "loss must be a function .* got 'ce'"),
+        ({"steps": 1, "metrics": len}, "metrics must be a dict of names and functions"),
         ({"steps": 1, "loss": None}, r"labels|\.loss"),
     ],
 )
@@ -447,6 +452,17 @@ def test_arguments_without_meaning_are_refused(options, message):
     x, y, *_ = linear_problem()
     with pytest.raises((ValueError, TypeError), match=message):
         fit_linear((x, y), **options)
+
+
+def test_an_optimizer_of_another_model_is_refused():
+    x, y, *_ = linear_problem()
+    model, other = nn.Linear(3, 2), nn.Linear(3, 2)
+    before = bits(model)
+    with pytest.raises(ValueError, match="no parameter of this model, which therefore would not"):
+        fit(model, SGD(other.parameters(), lr=0.1), (x, y), steps=1, loss=F.mean_squared_error)
+    with pytest.raises(TypeError, match="optimizer must be an Optimizer, got Linear"):
+        fit(model, other, (x, y), steps=1, loss=F.mean_squared_error)
+    assert bits(model) == before
 
 
 def test_arrays_of_different_length_are_refused():

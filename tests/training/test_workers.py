@@ -316,6 +316,38 @@ def test_parameters_outside_of_the_model_are_refused():
         fit(model, optimizer, (x, y), steps=1, loss=F.mean_squared_error, workers=2)
 
 
+def log_sum(out, y):
+    """No mean over targets: the rows of a batch meet in one logarithm."""
+    return F.log(F.mean_squared_error(out, y) + 1.0)
+
+
+def test_a_loss_of_ones_own_that_is_no_mean_over_targets_is_refused():
+    model = nn.Linear(3, 2, rng=np.random.default_rng(0))
+    x, y = np.random.default_rng(1).standard_normal((2, 4, 3)).astype(np.float32)
+    y, before = y[:, :2], model.weight.numpy().copy()
+
+    def train(loss):
+        fit(model, SGD(model.parameters(), lr=0.1), (x, y), steps=1, loss=loss, progress=False,
+            workers=2)  # fmt: skip
+
+    with pytest.raises(
+        ValueError, match=r"first batch is 0\.341\d+, but the mean of its 2 parts .* 0\.341"
+    ):
+        train(log_sum)
+    np.testing.assert_array_equal(model.weight.numpy(), before)
+    train(lambda out, y: F.mean_squared_error(out, y) * 2.0)
+    assert (model.weight.numpy() != before).any()
+
+
+def test_a_first_batch_without_targets_proves_nothing_against_a_loss():
+    model = nn.Linear(3, 2)
+    x, ignored = np.zeros((4, 3), np.float32), np.full(4, -100)
+    loss = lambda out, y: F.cross_entropy(out, y)  # noqa: E731
+    with pytest.warns(UserWarning, match="every target is ignored"):
+        fit(model, SGD(model.parameters(), lr=0.1), (x, ignored), steps=1, loss=loss, workers=2,
+            progress=False)  # fmt: skip
+
+
 def test_a_generator_of_a_module_is_refused():
     model = nn.Sequential(nn.Linear(3, 2), nn.Dropout(0.5, rng=np.random.default_rng(0)))
     x, y = np.zeros((4, 3), np.float32), np.zeros((4, 2), np.float32)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ...arguments import is_whole
 from .grammar import Derivation, Grammar
 from .lexicon import SPELLINGS
 from .parser import HOLE, derivations_of
@@ -52,7 +53,7 @@ class StoryPair:
 
 def _count(name: str, value: Any, at_least: int = 0) -> int:
     """A count, or a ValueError that names it."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < at_least:
+    if not is_whole(value) or value < at_least:
         raise ValueError(f"{name} must be a whole number of at least {at_least}, got {value!r}")
     return int(value)
 
