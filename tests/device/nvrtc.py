@@ -10,6 +10,7 @@ compile.  PTX shows the instructions: `.f64` in a kernel for float32 is arithmet
 
 import ctypes
 import importlib.util
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -91,7 +92,8 @@ def compile_cuda(source, architecture, options=()):
     assert made == 0
     flags = [f"--gpu-architecture={architecture}", "--std=c++17", *options]
     encoded = (ctypes.c_char_p * len(flags))(*(flag.encode() for flag in flags))
-    failed = nvrtc.nvrtcCompileProgram(program, len(flags), encoded)
+    with ThreadPoolExecutor(1) as apart:  # it gives its thread the locale "C": text would be ASCII
+        failed = apart.submit(nvrtc.nvrtcCompileProgram, program, len(flags), encoded).result()
 
     def text(name):
         size = ctypes.c_size_t()
