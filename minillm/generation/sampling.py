@@ -26,6 +26,7 @@ import numpy as np
 from ..arguments import is_number, is_whole, require_number
 from ..backend import default_generator, to_numpy
 
+COLDEST = 1e-30  # logits divided by it are still far from the largest float64
 BROKEN = "the logits hold NaN: the model is broken, look for it with debug()"
 
 
@@ -38,10 +39,10 @@ def require_choices(
     """Refuse options without meaning, with a ValueError that names the option."""
     require_number("generate", "temperature", temperature)
     require_number("generate", "repetition_penalty", repetition_penalty)
-    if not temperature > 0:
+    if not temperature >= COLDEST:
         raise ValueError(
-            f"temperature must be above 0, got {temperature}: for the most probable token every "
-            "time write do_sample=False"
+            f"temperature must be above 0 (at least {COLDEST:g}), got {temperature}: for the most "
+            "probable token every time write do_sample=False"
         )
     if top_k is not None and (not is_whole(top_k) or top_k < 1):
         raise ValueError(
@@ -89,24 +90,12 @@ def process_logits(
         raise ValueError(BROKEN)
     if repetition_penalty != 1 and previous_ids is not None:
         _penalize(z, np.asarray(previous_ids), repetition_penalty)
-    _divide(z, temperature)
+    z /= temperature
     if top_k is not None and max(top_k, min_keep) < z.shape[-1]:
         _keep_largest(z, max(top_k, min_keep))
     if top_p is not None and top_p < 1:
         _keep_nucleus(z, top_p, min_keep)
     return z
-
-
-def _divide(z: np.ndarray, temperature: float) -> None:
-    """z / temperature, so that no finite logit overflows but those whose probability is 0.
-
-    A constant in a row changes none of its probabilities, so each row's largest logit becomes 0 before
-    it is divided.  Rows are left as they are where nothing can overflow.
-    """
-    if temperature < 1 and np.abs(z[np.isfinite(z)]).max(initial=0.0) > temperature * 1e300:
-        z -= z.max(axis=-1, keepdims=True)
-    with np.errstate(over="ignore"):
-        z /= temperature
 
 
 def _penalize(z: np.ndarray, ids: np.ndarray, penalty: float) -> None:
