@@ -128,8 +128,15 @@ def _unlock(path: Path, handle: int) -> None:
 def write_json(path: "str | Path", value: Any) -> None:
     """Write a value as readable JSON, atomically."""
     with atomic_write(path) as temporary:
-        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=True)
+        text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=True, default=_plain)
         temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    """A number of NumPy as one of Python, which is all that JSON knows."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(f"JSON cannot hold {value!r}, a {type(value).__name__}")
 
 
 def read_json(path: "str | Path") -> Any:

@@ -138,7 +138,7 @@ def backpropagate(root, grad):
             elif source in owned:
                 before += grad_in
                 grads[source] = (
-                    before  # a new number where it has no axes, because NumPy's are fixed
+                    before  # another object if it has no axes: NumPy's numbers are fixed
                 )
             else:
                 grads[source] = before + grad_in

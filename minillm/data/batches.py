@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import require_whole
+
 
 def _token_ids(who: str, ids: Any, block_size: int, batch_size: int) -> np.ndarray:
     """One sequence of integers as int64, and sizes of at least 1."""
@@ -18,10 +20,8 @@ def _token_ids(who: str, ids: Any, block_size: int, batch_size: int) -> np.ndarr
         raise ValueError(
             f"{who}: ids must be one sequence of integers, got shape {array.shape} {array.dtype}"
         )
-    if block_size < 1 or batch_size < 1:
-        raise ValueError(
-            f"{who}: block_size and batch_size must be at least 1, got {block_size} and {batch_size}"
-        )
+    require_whole(who, "block_size", block_size)
+    require_whole(who, "batch_size", batch_size)
     return array.astype(np.int64)
 
 
@@ -117,8 +117,7 @@ class DataLoader:
                 "DataLoader: the arrays must have equally many rows, at least one; got "
                 f"{[a.shape for a in self.arrays]}"
             )
-        if batch_size < 1:
-            raise ValueError(f"DataLoader: batch_size must be at least 1, got {batch_size}")
+        require_whole("DataLoader", "batch_size", batch_size)
         self.batch_size, self.shuffle, self.seed = batch_size, shuffle, seed
         self.epoch = 0  # the next one that iteration gives
 

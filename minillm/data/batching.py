@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..arguments import is_whole, require_whole
 from ..backend import default_generator
 from .masking import IGNORED
 
@@ -89,10 +90,8 @@ class LengthBatches:
         mask: str | None = "attention_mask",
         rng: np.random.Generator | None = None,
     ) -> None:
-        if batch_size < 1 or pool < 1:
-            raise ValueError(
-                f"LengthBatches: batch_size and pool must be at least 1, got {batch_size} and {pool}"
-            )
+        require_whole("LengthBatches", "batch_size", batch_size)
+        require_whole("LengthBatches", "pool", pool)
         self.columns = {name: _column(name, values) for name, values in columns.items()}
         sizes = {name: len(values) for name, values in self.columns.items()}
         if len(set(sizes.values())) != 1 or 0 in sizes.values():
@@ -264,7 +263,7 @@ def align_labels(
 
 
 def _label_id(label: Any, label_ids: Mapping[str, int] | None) -> int:
-    if isinstance(label, (int, np.integer)):
+    if is_whole(label):
         return int(label)
     if label_ids is None or label not in label_ids:
         known = "label_ids=None" if label_ids is None else ", ".join(map(repr, label_ids))

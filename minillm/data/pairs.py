@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import functional as F
+from ..arguments import require_whole
 from ..autograd import no_grad
 from ..backend import default_generator, host_number
 from ..nn import evaluating
@@ -146,11 +147,8 @@ class PretrainingBatches:
         probability: float = 0.15,
         whole_words: bool = False,
     ) -> None:
-        if batch_size < 1 or max_length < 5:
-            raise ValueError(
-                "PretrainingBatches: batch_size must be at least 1 and max_length at least 5 ([CLS] "
-                f"a [SEP] b [SEP]), got {batch_size} and {max_length}"
-            )
+        require_whole("PretrainingBatches", "batch_size", batch_size)
+        require_whole("PretrainingBatches", "max_length", max_length, 5)  # [CLS] a [SEP] b [SEP]
         self.tokenizer, self.batch_size, self.max_length = tokenizer, batch_size, max_length
         self.masker = TokenMasker(tokenizer, probability=probability, whole_words=whole_words)
         self.corpus = _Corpus(documents)

@@ -23,7 +23,12 @@ from .. import ops
 from ..autograd import Tensor, unwrap
 from ..backend import beside, default_generator, to_numpy
 from ..nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList, Parameter
-from ..nn.arguments import require_known, require_multiple, require_sizes
+from ..nn.arguments import (
+    require_known,
+    require_multiple,
+    require_probability,
+    require_sizes,
+)
 from ..recompute import RecomputeMixin
 from .inputs import as_ids, key_mask
 from .output import ModelOutput
@@ -76,6 +81,8 @@ class BertConfig:
             "BertConfig", "hidden_size", self.hidden_size,
             "num_attention_heads", self.num_attention_heads,
         )  # fmt: skip
+        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+            require_probability("BertConfig", name, getattr(self, name))
         require_known(
             self,
             hidden_act=tuple(ACTIVATIONS),

@@ -22,7 +22,12 @@ from ..autograd import Tensor
 from ..backend import beside, default_generator
 from ..generation import GenerationMixin, KVCache
 from ..nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList
-from ..nn.arguments import require_known, require_multiple, require_sizes
+from ..nn.arguments import (
+    require_known,
+    require_multiple,
+    require_probability,
+    require_sizes,
+)
 from ..recompute import RecomputeMixin
 from .causal import CausalLM
 from .inputs import key_mask
@@ -65,6 +70,8 @@ class GPT2Config:
         sizes = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")
         require_sizes("GPT2Config", **{name: getattr(self, name) for name in sizes})
         require_multiple("GPT2Config", "n_embd", self.n_embd, "n_head", self.n_head)
+        for name in ("resid_pdrop", "embd_pdrop", "attn_pdrop"):
+            require_probability("GPT2Config", name, getattr(self, name))
         require_known(
             self,
             activation_function=tuple(GELUS),

@@ -31,7 +31,12 @@ from ..backend import array_module, beside, default_generator, to_numpy
 from ..generation import GenerationMixin, KVCache
 from ..graph import mode
 from ..nn import Embedding, Linear, Module, ModuleList, RMSNorm
-from ..nn.arguments import require_known, require_multiple, require_sizes
+from ..nn.arguments import (
+    require_known,
+    require_multiple,
+    require_probability,
+    require_sizes,
+)
 from ..nn.side_by_side import SideBySide, product
 from ..recompute import RecomputeMixin
 from .causal import CausalLM
@@ -96,6 +101,7 @@ class LlamaConfig:
             "LlamaConfig", "num_attention_heads", self.num_attention_heads,
             "num_key_value_heads", self.num_key_value_heads,
         )  # fmt: skip
+        require_probability("LlamaConfig", "attention_dropout", self.attention_dropout)
         require_known(self, hidden_act=("silu",))
         self._read_rope()
 

@@ -164,8 +164,11 @@ class Module:
 
     def to(self, target: Any) -> "Module":
         """Move all parameters to a device or cast them to a dtype, in place: model.to("cuda")."""
+        device = Device.names(target)
+        if not device:
+            _require_dtype(target)
         for p in self.parameters():
-            p.data = to_device(p.data, target) if Device.names(target) else p.data.astype(target)
+            p.data = to_device(p.data, target) if device else p.data.astype(target)
             p.grad = None
         return self
 
@@ -223,6 +226,19 @@ def named_generators(model: Module) -> dict[str, np.random.Generator]:
     """
     owned = {name: getattr(module, "rng", None) for name, module in model.named_modules()}
     return {name: rng for name, rng in owned.items() if isinstance(rng, np.random.Generator)}
+
+
+def _require_dtype(target: Any) -> None:
+    """Raise a TypeError for what is neither a floating dtype nor a device."""
+    try:
+        dtype = np.dtype(target)
+    except TypeError:
+        raise TypeError(
+            f"to: {target!r} is neither a device, such as 'cpu' or 'cuda:1', nor a dtype, such as "
+            "'float32'"
+        ) from None
+    if dtype.kind != "f":
+        raise TypeError(f"to: parameters must be floating, not {dtype}: they could not be learned")
 
 
 def _folded(lines: list[str]) -> list[str]:

@@ -25,6 +25,7 @@ Check: tests/ops/test_cross_entropy.py    Notebook: notebooks/05_softmax_cross_e
 import warnings
 
 from .. import kernels
+from ..arguments import is_number
 from ..backend import array_module, beside
 from .checks import require_floating, require_ids
 
@@ -131,8 +132,8 @@ def _check(logits, targets, ignore_index, label_smoothing, weight, reduction):
     require_ids("cross_entropy", "targets", targets, V, unless=ignore_index)
     if weight is not None and weight.shape != (V,):
         raise ValueError(f"cross_entropy: weight must be of shape ({V},), got {weight.shape}")
-    if not 0.0 <= label_smoothing <= 1.0:
-        raise ValueError(f"cross_entropy: label_smoothing {label_smoothing} must be within 0 … 1")
+    if not (is_number(label_smoothing) and 0.0 <= label_smoothing <= 1.0):
+        raise ValueError(f"cross_entropy: label_smoothing {label_smoothing!r} must be within 0 … 1")
     if reduction not in ("mean", "sum", "none"):
         raise ValueError(
             f"cross_entropy: reduction must be 'mean', 'sum' or 'none', got {reduction!r}"

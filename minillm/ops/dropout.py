@@ -19,6 +19,7 @@ Check: tests/ops/test_dropout.py    Notebook: notebooks/12_block.ipynb
 import math
 
 from .. import kernels
+from ..arguments import is_number
 from ..backend import array_module, default_generator
 from .checks import require_floating
 
@@ -38,8 +39,8 @@ def dropout_forward(x, *, p, training=True, rng=None):
     """
     xp = array_module(x)
     require_floating("dropout", x=x)
-    if not 0.0 <= p <= 1.0:
-        raise ValueError(f"dropout: p = {p} must be a probability, within 0 … 1")
+    if not (is_number(p) and 0.0 <= p <= 1.0):
+        raise ValueError(f"dropout: p = {p!r} must be a probability, within 0 … 1")
     rng = default_generator(rng)
     if not training or p == 0:
         return x, (None,)

@@ -59,7 +59,7 @@ def layer_norm_forward(x, gamma, beta=None, *, eps=1e-5):
         return out, (x_hat, rstd, gamma, beta is not None)
     x_hat = x - row_mean(x)  # (..., C)  a new buffer, reused below
     var = row_mean(x_hat * x_hat)  # (..., 1)  two passes: never negative
-    rstd = 1 / xp.sqrt(var + eps)  # (..., 1)
+    rstd = 1 / xp.sqrt(var + float(eps))  # (..., 1)
     x_hat *= rstd
     out = x_hat * gamma  # (..., C)
     if beta is not None:

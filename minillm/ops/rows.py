@@ -35,9 +35,7 @@ def row_sum(x):
 def row_mean(x):
     """Shapes   x (..., C) -> (..., 1)."""
     mean = row_sum(x)
-    mean /= x.shape[
-        -1
-    ]  # not times 1 / C, which is rounded: the mean of equal numbers is that number
+    mean /= x.shape[-1]  # not times 1 / C, which is rounded: equal numbers have themselves as mean
     return mean
 
 

@@ -20,7 +20,8 @@ from ..backend import array_module, host_numbers
 def clip_grad_norm_(parameters: Any, max_norm: float, norm_type: float = 2.0) -> float:
     """Scale all gradients in place so that their common norm is at most max_norm.
 
-    parameters   Tensors, (name, Tensor) pairs, or one Tensor; those without a gradient are skipped
+    parameters   Tensors, (name, Tensor) pairs, one Tensor, or a model; those without a gradient are
+                 skipped
     Returns      the norm before clipping; if it is NaN or Inf the gradients are left alone
 
     >>> import numpy as np
@@ -54,6 +55,7 @@ def clip_and_read(
         raise ValueError(
             f"clip_grad_norm_: max_norm {max_norm!r} and norm_type {norm_type!r} must be numbers > 0"
         )
+    parameters = getattr(parameters, "parameters", lambda: parameters)()  # a model: its own
     entries: Iterable[Any] = [parameters] if isinstance(parameters, Tensor) else parameters
     grads = [(p[1] if isinstance(p, tuple) else p).grad for p in entries]
     grads = [g for g in grads if g is not None and g.size]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import regex
 
+from ..arguments import is_whole, require_whole
 from .batch import BatchMixin
 
 ROLES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
@@ -157,7 +158,7 @@ class SubwordTokenizer(BatchMixin):
 
         Raises   TypeError or ValueError that names the first id that is none
         """
-        array = np.asarray(ids if isinstance(ids, (np.ndarray, int, np.integer)) else list(ids))
+        array = np.asarray(ids if isinstance(ids, np.ndarray) or is_whole(ids) else list(ids))
         if array.ndim > 1:
             raise ValueError(f"decode takes one row of ids, got {array.shape}: use batch_decode")
         if array.size and array.dtype.kind not in "iu":
@@ -282,6 +283,7 @@ def checked_training(texts: Any, vocab_size: int, smallest: int, name: str, what
     """
     if isinstance(texts, str):
         raise TypeError(f"{name}.train: give a list of texts: train([text], vocab_size)")
+    require_whole(f"{name}.train", "vocab_size", vocab_size)
     if vocab_size < smallest:
         raise ValueError(
             f"{name}.train: vocab_size={vocab_size} is too small: {what} need {smallest} ids"

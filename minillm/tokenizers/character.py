@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..arguments import require_whole
 from ..files import read_json, write_json
 from .batch import BatchMixin
 
@@ -41,10 +42,8 @@ class CharTokenizer(BatchMixin):
         """
         if isinstance(texts, str):
             raise TypeError("CharTokenizer.train: give a list of texts: train([text])")
-        if vocab_size is not None and vocab_size < 1:
-            raise ValueError(
-                f"CharTokenizer.train: vocab_size must be at least 1, got {vocab_size}"
-            )
+        if vocab_size is not None:
+            require_whole("CharTokenizer.train", "vocab_size", vocab_size)
         counts: dict[str, int] = {}
         for text in texts:
             for character in set(text):

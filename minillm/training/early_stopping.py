@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import require_number, require_whole
 from ..backend import to_numpy
 from ..files import read_arrays, write_arrays
 from .history import History
@@ -55,8 +56,8 @@ class EarlyStopping:
         mode: str = "min",
         restore_best: bool = True,
     ) -> None:
-        if isinstance(patience, bool) or not isinstance(patience, int) or patience < 1:
-            raise ValueError(f"EarlyStopping: patience must be an int >= 1, got {patience!r}")
+        require_whole("EarlyStopping", "patience", patience)
+        require_number("EarlyStopping", "min_delta", min_delta)
         if not 0 <= min_delta < math.inf:
             raise ValueError(f"EarlyStopping: min_delta must be 0 or more, got {min_delta}")
         if mode not in MODES:

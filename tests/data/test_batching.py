@@ -181,7 +181,7 @@ def test_padding_does_not_change_the_loss_of_token_labels():
             {},
             "the first column, 'labels', must hold sequences",
         ),
-        ({"input_ids": [[1]]}, {"batch_size": 0}, "batch_size and pool must be at least 1"),
+        ({"input_ids": [[1]]}, {"batch_size": 0}, "batch_size must be an integer of at least 1"),
         ({"input_ids": [[1]]}, {"drop_last": True}, "fewer than batch_size=32"),
     ],
 )

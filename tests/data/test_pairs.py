@@ -143,9 +143,9 @@ def test_batch_i_depends_on_the_generator_and_i_alone():
 
 
 def test_bad_sizes():
-    with pytest.raises(ValueError, match="max_length at least 5"):
+    with pytest.raises(ValueError, match="max_length must be an integer of at least 5"):
         make_batches(max_length=4)
-    with pytest.raises(ValueError, match="batch_size must be at least 1"):
+    with pytest.raises(ValueError, match="batch_size must be an integer of at least 1"):
         make_batches(batch_size=0)
 
 

@@ -440,7 +440,7 @@ def test_the_same_seed_gives_the_same_bits_twice_with_dropout():
         ({"epochs": "3"}, "epochs must be an integer of at least 1, got '3'"),
         ({"steps": 1, "accumulate": 0}, "accumulate must be an integer of at least 1, got 0"),
         ({"steps": 1, "evaluate_every": 0}, "evaluate_every must be an integer of at least 1"),
-        ({"steps": 1, "batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"steps": 1, "batch_size": 0}, "batch_size must be an integer of at least 1, got 0"),
         ({"steps": 1, "clip": -1.0}, "clip must be above 0, got -1.0"),
         ({"steps": 1, "clip": "norm"}, "clip must be above 0, got 'norm'"),
         ({"steps": 1, "loss": "ce"}, "loss must be a function .* got 'ce'"),
