@@ -130,6 +130,36 @@ def test_functions_that_count_can_be_named(folder, capsys):
     assert "not counted: layer_norm (in 3)" in out
 
 
+@pytest.mark.parametrize("of", ["folder", "file"])
+def test_a_function_that_nobody_has_is_a_slip_of_the_pen(tmp_path, capsys, of):
+    file = write(tmp_path, "anna.py", SOFTMAX + LAYER_NORM)
+    target = file if of == "file" else tmp_path
+    line = assert_one_line_error(capsys, "gradcheck", target, "--functions", "softmax,sofmax")
+    assert "--functions: no submission has the function 'sofmax'" in line
+    assert "the submissions have layer_norm, softmax" in line
+    line = assert_one_line_error(capsys, "gradcheck", target, "--functions", " ,")
+    assert "--functions is ' ,'" in line
+
+
+def test_functions_that_count_can_be_named_for_a_file(tmp_path, capsys):
+    file = write(tmp_path, "anna.py", WRONG + LAYER_NORM)
+    status, out, _ = run(capsys, "gradcheck", file, "--functions", "layer_norm")
+    assert status == 0
+    assert out.endswith("anna: 1 function, 1 right, 1 of 1 points\n")
+    assert "softmax" not in out
+    status, out, _ = run(capsys, "gradcheck", file, "--functions", "layer_norm,gelu")
+    assert status == 1
+    assert "gelu: missing, 0 of 1" in out
+    assert out.endswith("anna: 2 functions, 1 right, 1 of 2 points\n")
+
+
+def test_everything_counts_in_an_assignment(tmp_path, capsys):
+    run(capsys, "assignment", "--seed", "anna", "--families", 1, "--out", tmp_path)
+    [path] = tmp_path.glob("*.ipynb")
+    line = assert_one_line_error(capsys, "gradcheck", path, "--functions", "softmax")
+    assert "--functions is not for assignments" in line
+
+
 def test_a_subfolder_needs_one_submission(tmp_path):
     write(tmp_path, "none/notes.txt", "")
     write(tmp_path, "one/work.py", SOFTMAX)
