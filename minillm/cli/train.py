@@ -6,10 +6,12 @@ import math
 import shlex
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ..cluster import Ranks
-from ..training import History, bits_per_byte, fit, perplexity, uniform_loss
+from ..training import History, NotSavedError, bits_per_byte, fit, perplexity, uniform_loss
 from ..training.checkpoint import read_index
 from . import common
 
@@ -94,9 +96,34 @@ def prepare(arguments: argparse.Namespace, ranks: Ranks) -> tuple[common.Task, s
 
 def train(task: common.Task, source: str, arguments: argparse.Namespace, ranks: Ranks) -> int:
     """Train, and on the first rank save and show the result."""
-    out = Path(arguments.out)
     started = time.perf_counter()
-    history = fit(
+    problems: list[OSError] = []  # whatever cannot be written, the rest is shown and saved
+    try:
+        history = train_model(task, arguments, ranks)
+    except NotSavedError as error:
+        history = error.history
+        problems.append(error)
+    if not ranks.first:
+        return 0
+    status = 130 if history.interrupted else 0
+    if len(history.losses) >= task.recipe.steps:
+        out = Path(arguments.out)
+        saved = attempt(problems, common.save_model, task.model, task.tokenizer, out)
+        seconds = time.perf_counter() - started
+        print_result(task, history.history["val_loss"][-1], seconds, out if saved else None)
+        picture = Path(arguments.picture or out / "loss.png")
+        attempt(problems, draw_losses, history, len(task.tokenizer), source, picture)
+    if problems:
+        print(f"minillm train: error: {'; '.join(map(str, problems))}", file=sys.stderr)
+        status = 1
+    if status:
+        ranks.linger()
+    return status
+
+
+def train_model(task: common.Task, arguments: argparse.Namespace, ranks: Ranks) -> History:
+    """What `fit` does with the options of the command line."""
+    return fit(
         task.model,
         task.optimizer,
         task.train,
@@ -107,45 +134,56 @@ def train(task: common.Task, source: str, arguments: argparse.Namespace, ranks: 
         clip=task.recipe.clip,
         accumulate=arguments.accumulate,
         evaluate_every=arguments.evaluate_every,
-        checkpoint=out / "checkpoint",
+        checkpoint=Path(arguments.out) / "checkpoint",
         resume=arguments.resume,
         workers=arguments.workers,
         ranks=ranks if ranks.size > 1 else None,
     )
-    if not ranks.first:
-        return 0
-    if history.interrupted:
-        ranks.linger()
-        return 130
-    common.save_model(task.model, task.tokenizer, out)
-    print_result(task, history.history["val_loss"][-1], time.perf_counter() - started, out)
-    picture = Path(arguments.picture or out / "loss.png")
-    draw_losses(history, len(task.tokenizer), source, picture)
-    return 0
+
+
+def attempt(problems: list[OSError], action: Callable[..., Any], *values: Any) -> bool:
+    """Do something that writes; an OSError joins the problems.  True if it went well.
+
+    >>> problems = []
+    >>> attempt(problems, open, "no/such/folder"), len(problems)
+    (False, 1)
+    """
+    try:
+        action(*values)
+    except OSError as error:
+        problems.append(error)
+        return False
+    return True
 
 
 def check_folder(out: Path, steps: int, resume: bool) -> None:
-    """Neither a new training over an old one, nor an old one that has nothing left to do."""
+    """Neither a new training over an old one, nor an old one that is beyond its end.
+
+    One that is at its end is not refused: it may have ended before its model was saved.
+    """
     if not (out / "checkpoint" / "checkpoint.json").exists():
         return
     if not resume:
         raise ValueError(
             f"{out} already holds a training: go on with --resume, or choose another --out"
         )
-    if (done := read_index(out / "checkpoint")["step"]) >= steps:
+    if (done := read_index(out / "checkpoint")["step"]) > steps:
         raise ValueError(f"{out} is at step {done} already: ask for more --steps than that")
+    if done == steps:
+        print(f"{out} is at step {done} already: its model is saved; to go on, give more --steps")
 
 
-def print_result(task: common.Task, loss: float, seconds: float, out: Path) -> None:
-    """The validation loss in three units, and what to do with the model."""
+def print_result(task: common.Task, loss: float, seconds: float, out: Path | None) -> None:
+    """The validation loss in three units, and what to do with the model if it could be saved."""
     targets = len(task.validation_ids) - 1
     bits = bits_per_byte(loss, targets, len(task.validation_text[1:].encode("utf-8")))
     print(
         f"validation loss {loss:.4f} nats per character over all {targets:,} "
         f"(perplexity {perplexity(loss):.2f},\n{loss / math.log(2):.3f} bits per character, "
-        f"{bits:.3f} bits per byte) after {seconds:.0f} s; "
-        f"saved in {out}\nnext:  python -m minillm generate --model {shlex.quote(str(out))}"
+        f"{bits:.3f} bits per byte) after {seconds:.0f} s" + (f"; saved in {out}" if out else "")
     )
+    if out:
+        print(f"next:  python -m minillm generate --model {shlex.quote(str(out))}")
 
 
 def draw_losses(history: History, vocabulary: int, source: str, path: Path) -> None:

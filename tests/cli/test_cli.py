@@ -1,9 +1,11 @@
 """The command line, as a user meets it."""
 
+import errno
 import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ from matplotlib.image import imread
 import minillm
 from minillm.cli import main
 from minillm.cli.main import COMMANDS
+from minillm.training import loop
 from minillm.training.checkpoint import read_index
 
 WIDTH = 88
@@ -209,6 +212,83 @@ def test_train_resumes_to_a_larger_number_of_steps(tmp_path):
     assert train_tiny(text, tmp_path / "run", "--steps", 5, "--resume") == 0
     index = tmp_path / "run" / "checkpoint" / "checkpoint.json"
     assert json.loads(index.read_text(encoding="utf-8"))["step"] == 5
+
+
+def press_ctrl_c_in_the_last_evaluation(monkeypatch, evaluations):
+    left, original = [evaluations], loop.evaluate
+
+    def evaluate(*arguments, **options):
+        left[0] -= 1
+        if not left[0]:
+            signal.raise_signal(signal.SIGINT)
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(loop, "evaluate", evaluate)
+
+
+def test_ctrl_c_after_the_last_step_loses_nothing(tmp_path, monkeypatch, capsys):
+    text = write_text(tmp_path)
+    options = ["--steps", 4, "--evaluate-every", 2]
+    train_tiny(text, tmp_path / "whole", *options)
+    press_ctrl_c_in_the_last_evaluation(monkeypatch, 2)
+    capsys.readouterr()
+    assert train_tiny(text, tmp_path / "run", *options) == 130
+    captured = capsys.readouterr()
+    assert "the training is complete" in captured.out + captured.err
+    assert f"saved in {tmp_path / 'run'}" in captured.out
+    whole, run = ((tmp_path / n / "model.safetensors").read_bytes() for n in ("whole", "run"))
+    assert whole == run
+
+
+def test_resume_of_a_complete_training_saves_its_model(tmp_path, capsys):
+    """As after a kill between the last checkpoint and the model."""
+    text, out = write_text(tmp_path), tmp_path / "run"
+    train_tiny(text, out, "--steps", 3)
+    said = capsys.readouterr().out
+    before = (out / "model.safetensors").read_bytes()
+    (out / "model.safetensors").unlink()
+    assert train_tiny(text, out, "--steps", 3, "--resume") == 0
+    again = capsys.readouterr().out
+    assert (out / "model.safetensors").read_bytes() == before
+    assert "at step 3 already" in again
+    loss = re.compile(r"validation loss \S+")
+    assert loss.findall(again) == loss.findall(said)
+    assert train_tiny(text, out, "--steps", 2, "--resume") == 1
+    assert "more --steps" in capsys.readouterr().err
+
+
+def test_a_model_that_is_trained_is_saved_though_its_checkpoint_is_not(
+    tmp_path, monkeypatch, capsys
+):
+    def replace(source, target):
+        if "arrays-00000004" in str(target):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return original(source, target)
+
+    original, out = os.replace, tmp_path / "run"
+    monkeypatch.setattr(os, "replace", replace)
+    assert train_tiny(write_text(tmp_path), out, "--steps", 4, "--evaluate-every", 2) == 1
+    captured = capsys.readouterr()
+    line = captured.err.splitlines()[-1]
+    assert line.startswith("minillm train: error: ")
+    assert "the checkpoint of step 2 is kept" in line
+    assert "validation loss" in captured.out
+    assert f"saved in {out}" in captured.out
+    assert main(["generate", "--model", str(out), "--tokens", "2"]) == 0
+
+
+def test_results_are_shown_though_the_model_cannot_be_saved(tmp_path, monkeypatch, capsys):
+    def save_model(*arguments):
+        raise OSError(errno.ENOSPC, "cannot write model: No space left on device")
+
+    monkeypatch.setattr(minillm.cli.common, "save_model", save_model)
+    assert train_tiny(write_text(tmp_path), tmp_path / "run", "--steps", 2) == 1
+    captured = capsys.readouterr()
+    assert "No space left on device" in captured.err.splitlines()[-1]
+    assert "validation loss" in captured.out
+    assert "saved in" not in captured.out
+    assert "generate" not in captured.out
+    assert (tmp_path / "run" / "loss.png").exists()
 
 
 def test_the_published_recipe_is_the_default():
