@@ -12,8 +12,7 @@ from typing import Any
 
 from ..cluster import Ranks
 from ..training import History, NotSavedError, bits_per_byte, fit, perplexity, uniform_loss
-from ..training.checkpoint import read_index
-from . import common
+from . import common, resuming
 
 SUMMARY = "Train a small GPT on a text, character by character."
 EXAMPLE = "python -m minillm train --text poems.txt --out runs/poems --steps 500"
@@ -78,9 +77,11 @@ def prepare(arguments: argparse.Namespace, ranks: Ranks) -> tuple[common.Task, s
     recipe = dataclasses.replace(common.PRESETS[arguments.preset], **changes)
     if "warmup" not in changes:
         recipe = dataclasses.replace(recipe, warmup=min(recipe.warmup, recipe.steps // 10))
-    check_folder(Path(arguments.out), recipe.steps, arguments.resume)
+    before = resuming.check(Path(arguments.out), recipe, arguments.resume)
     text, source = common.load_text(arguments.text)
     task = common.prepare(text, recipe, arguments.seed, arguments.device)
+    if before is not None:
+        resuming.require_characters(Path(arguments.out), before, task.tokenizer.characters)
     if ranks.first:
         several = f"; {ranks.size} processes" if ranks.size > 1 else ""
         print(
@@ -90,6 +91,8 @@ def prepare(arguments: argparse.Namespace, ranks: Ranks) -> tuple[common.Task, s
             f"{recipe.heads} heads, width {recipe.width}; {recipe.steps} steps, "
             f"seed {arguments.seed}{several}"
         )
+        if before is not None and before["step"] == recipe.steps:
+            print(f"step {recipe.steps} is reached already; to go on, give more --steps")
         Path(arguments.out).mkdir(parents=True, exist_ok=True)  # what cannot be made fails now
     return task, source
 
@@ -138,6 +141,7 @@ def train_model(task: common.Task, arguments: argparse.Namespace, ranks: Ranks) 
         resume=arguments.resume,
         workers=arguments.workers,
         ranks=ranks if ranks.size > 1 else None,
+        extra=resuming.describe(task.recipe, task.tokenizer.characters),
     )
 
 
@@ -154,23 +158,6 @@ def attempt(problems: list[OSError], action: Callable[..., Any], *values: Any) -
         problems.append(error)
         return False
     return True
-
-
-def check_folder(out: Path, steps: int, resume: bool) -> None:
-    """Neither a new training over an old one, nor an old one that is beyond its end.
-
-    One that is at its end is not refused: it may have ended before its model was saved.
-    """
-    if not (out / "checkpoint" / "checkpoint.json").exists():
-        return
-    if not resume:
-        raise ValueError(
-            f"{out} already holds a training: go on with --resume, or choose another --out"
-        )
-    if (done := read_index(out / "checkpoint")["step"]) > steps:
-        raise ValueError(f"{out} is at step {done} already: ask for more --steps than that")
-    if done == steps:
-        print(f"{out} is at step {done} already: its model is saved; to go on, give more --steps")
 
 
 def print_result(task: common.Task, loss: float, seconds: float, out: Path | None) -> None:

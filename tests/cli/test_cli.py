@@ -250,11 +250,43 @@ def test_resume_of_a_complete_training_saves_its_model(tmp_path, capsys):
     assert train_tiny(text, out, "--steps", 3, "--resume") == 0
     again = capsys.readouterr().out
     assert (out / "model.safetensors").read_bytes() == before
-    assert "at step 3 already" in again
+    assert "step 3 is reached already" in again
     loss = re.compile(r"validation loss \S+")
     assert loss.findall(again) == loss.findall(said)
     assert train_tiny(text, out, "--steps", 2, "--resume") == 1
     assert "more --steps" in capsys.readouterr().err
+
+
+def test_there_must_be_something_to_resume(tmp_path, capsys):
+    out = tmp_path / "run"
+    arguments = ["train", "--text", write_text(tmp_path), "--out", out, *TINY.split(), "--resume"]
+    assert_one_line_error(capsys, arguments, "--resume", f"{out} holds no checkpoint")
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "before", "now"),
+    [
+        (["--width", 12], "--width 8", "--width 12"),
+        (["--heads", 1], "--heads 2", "--heads 1"),  # the same shapes, and another model
+        (["--bias"], "no --bias", "--bias"),
+        (["--lr", 0.5, "--block-size", 9], "--block-size 8 --lr 0.001", "--block-size 9 --lr 0.5"),
+    ],
+)
+def test_what_is_resumed_must_have_the_same_sizes(tmp_path, capsys, more, before, now):
+    text, out = write_text(tmp_path), tmp_path / "run"
+    train_tiny(text, out, "--steps", 2)
+    capsys.readouterr()
+    arguments = ["train", "--text", text, "--out", out, *TINY.split(), "--steps", 3, "--resume"]
+    assert_one_line_error(capsys, [*arguments, *more], f"has {before}, and not {now}")
+
+
+def test_what_is_resumed_must_have_the_same_characters(tmp_path, capsys):
+    train_tiny(write_text(tmp_path), tmp_path / "run", "--steps", 2)
+    other = write_text(tmp_path, PROSE.replace("T", "Ä") * 14, "other.txt")
+    capsys.readouterr()
+    arguments = ["train", "--text", other, "--out", tmp_path / "run", *TINY.split(), "--resume"]
+    assert_one_line_error(capsys, [*arguments, "--steps", 3], "give the same --text")
 
 
 def test_a_model_that_is_trained_is_saved_though_its_checkpoint_is_not(
