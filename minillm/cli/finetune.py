@@ -1,11 +1,12 @@
 """python -m minillm finetune: teach a pretrained BERT to tell classes of texts apart."""
 
 import argparse
+import math
 import shlex
 import time
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from ..terminal import columns_of, pad, shorten, wrap
 from ..training import History
 from ..viz import plot_curves
 from ..viz.figures import new_figure
-from . import weights
+from . import common, weights
 
 SUMMARY = "Fine-tune a pretrained BERT on texts with labels, and see what it gained."
 EXAMPLE = "python -m minillm finetune --data reviews.tsv --task sentiment --method lora"
@@ -109,7 +110,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def learn(folder: Path, arguments: argparse.Namespace) -> TextClassifier:
-    """Fine-tune, show, save."""
+    """Fine-tune, show, save.
+
+    Raises   KeyboardInterrupt after Ctrl-C, once what was trained is saved
+    """
     settings = settings_of(arguments)
     out = Path(arguments.out)
     train, validation = read_data(folder, arguments)
@@ -134,12 +138,34 @@ def learn(folder: Path, arguments: argparse.Namespace) -> TextClassifier:
     rows.append(Row("before", scores(classifier.predict(validation.texts), validation)))
     started = time.perf_counter()
     history = finetune(classifier, train, validation, settings, rng=rng)
-    if history.interrupted:
-        raise KeyboardInterrupt
+    steps = settings.epochs * math.ceil(len(train.texts) / settings.batch_size)
+    if history.interrupted and history.stopped_at is None and len(history.losses) < steps:
+        save_interrupted(classifier, out, len(history.losses), steps)
+    problems: list[
+        OSError
+    ] = []  # saved before anything that Ctrl-C could end; told after the results
+    common.attempt(problems, classifier.save_pretrained, out)
     rows.append(Row("after", scores(classifier.predict(validation.texts), validation)))
     print(f"{trainable_parameters(classifier.model)}; {time.perf_counter() - started:.0f} s")
     show(rows, history, train, settings)
-    classifier.save_pretrained(out)
+    if problems:
+        raise problems[0]
+    save_results(rows, history, settings, out)
+    if history.interrupted:
+        raise KeyboardInterrupt
+    return classifier
+
+
+def save_interrupted(classifier: TextClassifier, out: Path, done: int, steps: int) -> NoReturn:
+    """Save what was trained before Ctrl-C, say where, and pass the Ctrl-C on."""
+    folder = common.folder_of_interrupted(out)
+    classifier.save_pretrained(folder)
+    print(f"the model as it was after {done} of at most {steps} steps is saved in {folder}")
+    raise KeyboardInterrupt
+
+
+def save_results(rows: list[Row], history: History, settings: FinetuneSettings, out: Path) -> None:
+    """Write the figures and the picture, and say what is where."""
     figures = {row.name: row.values for row in rows}
     write_json(out / "result.json", {"settings": vars(settings), "validation": figures})
     draw(history, rows[0].values["accuracy"], out / "picture.png")
@@ -147,7 +173,6 @@ def learn(folder: Path, arguments: argparse.Namespace) -> TextClassifier:
         print(f"the adapter alone, in the format of PEFT: {out / 'adapter'}")
     print(f'saved in {out}\nnext:  python -m minillm finetune --model {shlex.quote(str(out))} '
           '--predict "a text"')  # fmt: skip
-    return classifier
 
 
 def settings_of(arguments: argparse.Namespace) -> FinetuneSettings:

@@ -6,9 +6,7 @@ import math
 import shlex
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from ..cluster import Ranks
 from ..training import History, NotSavedError, bits_per_byte, fit, perplexity, uniform_loss
@@ -111,11 +109,11 @@ def train(task: common.Task, source: str, arguments: argparse.Namespace, ranks: 
     status = 130 if history.interrupted else 0
     if len(history.losses) >= task.recipe.steps:
         out = Path(arguments.out)
-        saved = attempt(problems, common.save_model, task.model, task.tokenizer, out)
+        saved = common.attempt(problems, common.save_model, task.model, task.tokenizer, out)
         seconds = time.perf_counter() - started
         print_result(task, history.history["val_loss"][-1], seconds, out if saved else None)
         picture = Path(arguments.picture or out / "loss.png")
-        attempt(problems, draw_losses, history, len(task.tokenizer), source, picture)
+        common.attempt(problems, draw_losses, history, len(task.tokenizer), source, picture)
     if problems:
         print(f"minillm train: error: {'; '.join(map(str, problems))}", file=sys.stderr)
         status = 1
@@ -143,21 +141,6 @@ def train_model(task: common.Task, arguments: argparse.Namespace, ranks: Ranks) 
         ranks=ranks if ranks.size > 1 else None,
         extra=resuming.describe(task.recipe, task.tokenizer.characters),
     )
-
-
-def attempt(problems: list[OSError], action: Callable[..., Any], *values: Any) -> bool:
-    """Do something that writes; an OSError joins the problems.  True if it went well.
-
-    >>> problems = []
-    >>> attempt(problems, open, "no/such/folder"), len(problems)
-    (False, 1)
-    """
-    try:
-        action(*values)
-    except OSError as error:
-        problems.append(error)
-        return False
-    return True
 
 
 def print_result(task: common.Task, loss: float, seconds: float, out: Path | None) -> None:

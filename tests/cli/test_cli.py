@@ -164,6 +164,55 @@ def test_demo_on_a_text_that_lacks_its_prompt_prints_a_command_that_works(tmp_pa
     assert (again.returncode, again.stderr) == (0, "")
 
 
+def press_ctrl_c(monkeypatch, module, step):
+    """In a training that a module starts, after so many steps."""
+    original = module.fit
+
+    def fit(*arguments, on_step=None, **options):
+        def press(number, history):
+            if on_step is not None:
+                on_step(number, history)
+            if number == step:
+                signal.raise_signal(signal.SIGINT)
+
+        return original(*arguments, on_step=press, **options)
+
+    monkeypatch.setattr(module, "fit", fit)
+
+
+def test_ctrl_c_in_the_demo_saves_what_was_trained(tmp_path, monkeypatch, capsys):
+    text, out = write_text(tmp_path), tmp_path / "run"
+    press_ctrl_c(monkeypatch, minillm.cli.demo, step=2)
+    command = ["demo", "--steps", "4", "--text", str(text), "--out", str(out)]
+    for folder in (out, out / "interrupted"):  # the second one does not replace the first
+        assert main(command) == 130
+        said = capsys.readouterr().out
+        assert f"after 2 of 4 steps is saved in {folder}.\n" in said
+        assert main(["generate", "--model", str(folder), "--tokens", "2"]) == 0
+        capsys.readouterr()
+
+
+def test_ctrl_c_at_the_last_step_of_the_demo_lets_it_end(tmp_path, monkeypatch, capsys):
+    text, out = write_text(tmp_path), tmp_path / "run"
+    press_ctrl_c(monkeypatch, minillm.cli.demo, step=2)
+    assert main(["demo", "--steps", "2", "--text", str(text), "--out", str(out)]) == 130
+    assert "Three things to try next" in capsys.readouterr().out
+    assert (out / "model.safetensors").exists()
+
+
+def test_the_demo_shows_its_results_though_it_cannot_save(tmp_path, monkeypatch, capsys):
+    def save_model(*arguments):
+        raise OSError(errno.ENOSPC, "cannot write model: No space left on device")
+
+    monkeypatch.setattr(minillm.cli.common, "save_model", save_model)
+    text, out = write_text(tmp_path), tmp_path / "run"
+    assert main(["demo", "--steps", "2", "--text", str(text), "--out", str(out)]) == 1
+    captured = capsys.readouterr()
+    assert "How good is that?" in captured.out
+    assert "Saved" not in captured.out
+    assert "No space left on device" in captured.err.splitlines()[-1]
+
+
 # -------------------------------------------------------------------------- train and generate
 
 

@@ -1,12 +1,15 @@
 """python -m minillm finetune: learns, shows, saves, predicts, and says what is wrong in one line."""
 
+import errno
 import json
+import signal
 
 import numpy as np
 import pytest
 
 from minillm.cli import finetune, main, weights
 from minillm.data import LabelledFile
+from minillm.finetuning import classify
 from minillm.models import (
     BertConfig,
     BertForMaskedLM,
@@ -226,3 +229,51 @@ def test_without_matplotlib_everything_but_the_picture(base, data, tmp_path, cap
     assert "no picture: pictures need matplotlib" in capsys.readouterr().out
     assert not (tmp_path / "out" / "picture.png").exists()
     assert (tmp_path / "out" / "model.safetensors").exists()
+
+
+def press_ctrl_c(monkeypatch, step):
+    """In the training, after so many steps."""
+
+    def fit(*arguments, **options):
+        def press(number, history):
+            if number == step:
+                signal.raise_signal(signal.SIGINT)
+
+        return original(*arguments, **{**options, "on_step": press})
+
+    original = classify.fit
+    monkeypatch.setattr(classify, "fit", fit)
+
+
+@pytest.mark.parametrize("method", ["full", "lora", "adapters"])
+def test_ctrl_c_saves_what_was_trained(base, data, tmp_path, capsys, monkeypatch, method):
+    press_ctrl_c(monkeypatch, 2)
+    out = tmp_path / "out"
+    options = ("--method", method, "--adapter-size", 4, "--epochs", 1, "--batch-size", 8)
+    for folder in (out, out / "interrupted"):  # the second one does not replace the first
+        given = ("--model", base, "--data", data, "--out", out, *options)
+        assert call(*given, "--predict", "a day") == 130
+        captured = capsys.readouterr()
+        assert f"after 2 of at most 3 steps is saved in {folder}" in captured.out
+        assert captured.err.endswith("interrupted\n")
+        assert call("--model", folder, "--predict", "a fine day") == 0
+        capsys.readouterr()
+
+
+def test_ctrl_c_at_the_last_step_lets_it_end(base, data, tmp_path, capsys, monkeypatch):
+    press_ctrl_c(monkeypatch, 3)
+    options = ("--epochs", 1, "--batch-size", 8, "--out", tmp_path / "out")
+    assert call("--model", base, "--data", data, *options) == 130
+    assert "after" in [line.split(" ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert (tmp_path / "out" / "result.json").exists()
+
+
+def test_a_full_disk_does_not_hide_the_results(base, data, tmp_path, capsys, monkeypatch):
+    def save(self, folder):
+        raise OSError(errno.ENOSPC, "cannot write model: No space left on device")
+
+    monkeypatch.setattr(classify.TextClassifier, "save_pretrained", save)
+    assert call("--model", base, "--data", data, "--epochs", 1, "--out", tmp_path / "out") == 1
+    captured = capsys.readouterr()
+    assert "after" in [line.split(" ")[0] for line in captured.out.splitlines()]
+    assert "No space left on device" in captured.err.splitlines()[-1]
