@@ -5,6 +5,7 @@ import textwrap
 
 from ..classroom.assignment import DEFAULT_FAMILIES, choose_families, write_assignment
 from ..classroom.families import FAMILIES
+from . import options
 
 SUMMARY = "Write a notebook with operations whose backward stands in no file."
 EXAMPLE = "python -m minillm assignment --seed anna --out assignments"
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    options.check(arguments)
     if arguments.list:
         if arguments.seed or arguments.families is not None:
             raise ValueError("--list shows all families: leave out --seed and --families")

@@ -10,6 +10,7 @@ role of who says it.  To answer is to continue this text:
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from ..generation import TextStreamer
 from ..models import LlamaForCausalLM
 from ..models.gguf import GGUFFile
 from ..tokenizers import GPT2Tokenizer
-from . import weights
+from . import model_kinds, options, weights
 
 SUMMARY = "Talk to SmolLM2, a small language model."
 EXAMPLE = 'python -m minillm chat --prompt "What is the capital of Italy?"'
@@ -139,6 +140,7 @@ class Chat:
 
 def load(path: Any) -> tuple[Any, Any]:
     """Model and tokenizer of a .gguf file or a folder."""
+    model_kinds.check("chat", Path(path), "llama")
     if str(path).endswith(".gguf"):
         file = GGUFFile(path)
         return LlamaForCausalLM.from_pretrained(file), file.tokenizer()
@@ -146,6 +148,9 @@ def load(path: Any) -> tuple[Any, Any]:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    options.check(arguments)
+    if arguments.greedy:
+        options.without_effect(arguments, ("temperature", "top_p"), "with --greedy")
     if arguments.tokens < 1:
         raise ValueError(f"--tokens must be at least 1, got {arguments.tokens}")
     path = arguments.model or weights.find("smollm2", "chat")

@@ -127,9 +127,6 @@ def build_optimizer(recipe: Recipe, model: GPT2LMHeadModel) -> AdamW:
 
 loss = F.cross_entropy
 
-# what a wrong argument or file raises: one line for the user; anything else is a bug and shows where
-USER_ERRORS = (ValueError, TypeError, LookupError, OSError, RuntimeError, FloatingPointError)
-
 
 def add_text_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(

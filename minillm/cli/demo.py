@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from .. import training
 from ..training import History, fit
-from . import common
+from . import common, options
 
 SUMMARY = "Train a small GPT on the help texts of your Python and watch it learn."
 EXAMPLE = "python -m minillm demo --out runs/demo"
@@ -30,10 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    options.check(arguments)
     started = time.perf_counter()
     steps = arguments.steps
-    if steps < 1:
-        raise ValueError(f"--steps must be at least 1, got {steps}")
     recipe = dataclasses.replace(common.PRESETS["demo"], steps=steps)
     recipe = dataclasses.replace(recipe, warmup=min(recipe.warmup, steps // 10))
     text, source = common.load_text(arguments.text)

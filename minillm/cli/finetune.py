@@ -21,7 +21,7 @@ from ..terminal import columns_of, pad, shorten, wrap
 from ..training import History
 from ..viz import plot_curves
 from ..viz.figures import new_figure
-from . import common, weights
+from . import common, model_kinds, options, weights
 
 SUMMARY = "Fine-tune a pretrained BERT on texts with labels, and see what it gained."
 EXAMPLE = "python -m minillm finetune --data reviews.tsv --task sentiment --method lora"
@@ -92,6 +92,7 @@ def add_training_arguments(how: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    options.check(arguments)
     if arguments.data is None and arguments.predict is None:
         raise ValueError(
             "there is nothing to do: give --data FILE to learn from, or --predict TEXT"
@@ -99,6 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.predict is not None and not all(text.strip() for text in arguments.predict):
         raise ValueError("--predict: a text is empty")
     folder = Path(arguments.model or weights.find("minilm", "finetune"))
+    model_kinds.check("finetune", folder, "bert")
     if arguments.data is None:
         classifier = TextClassifier.from_pretrained(folder, max_length=arguments.max_length)
         classifier.model.to(Device(arguments.device))
@@ -180,10 +182,6 @@ def settings_of(arguments: argparse.Namespace) -> FinetuneSettings:
 
     Raises   ValueError for a number that makes no sense
     """
-    for name in ("epochs", "patience", "batch_size", "lora_r", "adapter_size"):
-        if getattr(arguments, name) < 1:
-            flag = name.replace("_", "-")
-            raise ValueError(f"--{flag} must be at least 1, got {getattr(arguments, name)}")
     names = ("method", "lora_r", "lora_alpha", "adapter_size", "epochs", "lr", "layerwise_decay",
              "gradual_unfreezing", "weight_decay", "batch_size", "patience")  # fmt: skip
     given = {name: getattr(arguments, name) for name in names}

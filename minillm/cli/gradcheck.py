@@ -19,6 +19,7 @@ from ..gradcheck.language import say
 from ..gradcheck.report import error_in_words
 from ..gradcheck.suite import check_operations
 from ..terminal import columns_of, pad
+from . import options
 
 SUMMARY = (
     "Check the backward pass of every operation, of those named, of the functions in a "
@@ -84,6 +85,7 @@ def _add_mutant_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    options.check(arguments)
     require_sense(arguments)
     if arguments.mutants:
         from .mutant_report import run_mutants

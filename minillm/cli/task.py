@@ -7,6 +7,7 @@ from typing import Any
 
 from ..tasks import TASKS, run_task, task_module
 from ..terminal import wrap
+from . import options
 
 SUMMARY = "Train a model for a task, and see how good it is: without a name, the list."
 EXAMPLE = "python -m minillm task semantic-roles --language chinese"
@@ -32,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    options.check(arguments)
     if arguments.name is None:
         print(overview())
         return 0

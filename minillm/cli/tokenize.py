@@ -9,6 +9,7 @@ from ..data import python_topics, read_text
 from ..terminal import pad, shorten
 from ..tokenizers import BertTokenizer, CharTokenizer, GPT2Tokenizer, load_tokenizer
 from ..tokenizers.explanation import visible
+from . import options
 
 SUMMARY = "Show the tokens of a text: ids, tokens, bytes; or train a tokenizer."
 EXAMPLE = "python -m minillm tokenize --explain 'a text of yours'"
@@ -33,6 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    options.check(arguments)
     if arguments.text is None and arguments.out is None:
         raise ValueError("give a TEXT to cut into tokens, or --out FOLDER to save a tokenizer")
     tokenizer = _tokenizer(arguments)

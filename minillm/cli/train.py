@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ..cluster import Ranks
 from ..training import History, NotSavedError, bits_per_byte, fit, perplexity, uniform_loss
-from . import common, resuming
+from . import common, options, resuming
+from .errors import USER_ERRORS, sentence
 
 SUMMARY = "Train a small GPT on a text, character by character."
 EXAMPLE = "python -m minillm train --text poems.txt --out runs/poems --steps 500"
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     ranks = Ranks()
     try:
         ready, error = prepare(arguments, ranks), None
-    except common.USER_ERRORS as found:
+    except USER_ERRORS as found:
         if ranks.size == 1:
             raise
         ready, error = None, found
@@ -58,15 +59,17 @@ def run(arguments: argparse.Namespace) -> int:
             return train(*ready, arguments, ranks)
         if ranks.rank != failed.argmax():
             return 0  # the status of the job is that of the rank that failed
-        if error is not None and arguments.traceback:
-            raise error
-        print(f"minillm train: error: {error}", file=sys.stderr)
+        if error is not None:
+            if arguments.traceback:
+                raise error
+            print(f"minillm train: error: {sentence(error, arguments.parser)}", file=sys.stderr)
         ranks.linger()
         return 1
 
 
 def prepare(arguments: argparse.Namespace, ranks: Ranks) -> tuple[common.Task, str]:
     """(what to train, on what text), after saying so."""
+    options.check(arguments)
     changes = {
         field.name: value
         for field in dataclasses.fields(common.Recipe)
@@ -75,6 +78,8 @@ def prepare(arguments: argparse.Namespace, ranks: Ranks) -> tuple[common.Task, s
     recipe = dataclasses.replace(common.PRESETS[arguments.preset], **changes)
     if "warmup" not in changes:
         recipe = dataclasses.replace(recipe, warmup=min(recipe.warmup, recipe.steps // 10))
+    if recipe.width % recipe.heads:
+        raise ValueError(f"--width {recipe.width} must be a multiple of --heads {recipe.heads}")
     before = resuming.check(Path(arguments.out), recipe, arguments.resume)
     text, source = common.load_text(arguments.text)
     task = common.prepare(text, recipe, arguments.seed, arguments.device)
@@ -115,7 +120,8 @@ def train(task: common.Task, source: str, arguments: argparse.Namespace, ranks: 
         picture = Path(arguments.picture or out / "loss.png")
         common.attempt(problems, draw_losses, history, len(task.tokenizer), source, picture)
     if problems:
-        print(f"minillm train: error: {'; '.join(map(str, problems))}", file=sys.stderr)
+        said = "; ".join(sentence(problem, arguments.parser) for problem in problems)
+        print(f"minillm train: error: {said}", file=sys.stderr)
         status = 1
     if status:
         ranks.linger()

@@ -569,9 +569,11 @@ def test_an_unknown_character_in_the_prompt_is_one_line(trained, capsys):
     ("option", "value", "word"),
     [
         ("--prompt", "", "empty"),
-        ("--temperature", "0", "temperature must be above 0"),
-        ("--top-k", "0", "top_k must be at least 1"),
-        ("--tokens", "-1", "at least 0"),
+        ("--temperature", "0", "--temperature must be above 0"),
+        ("--temperature", "nan", "--temperature must be above 0, got nan"),
+        ("--top-k", "0", "--top-k must be at least 1"),
+        ("--tokens", "-1", "--tokens must be at least 0"),
+        ("--seed", "-1", "--seed must be at least 0, got -1"),
     ],
 )
 def test_a_bad_option_of_generate_is_one_line(trained, capsys, option, value, word):
@@ -581,12 +583,15 @@ def test_a_bad_option_of_generate_is_one_line(trained, capsys, option, value, wo
 @pytest.mark.parametrize(
     ("option", "value", "word"),
     [
-        ("--heads", "3", "multiple of n_head 3"),
-        ("--steps", "0", "at least"),
-        ("--lr", "-1", "lr must be at least 0"),
+        ("--heads", "3", "--width 8 must be a multiple of --heads 3"),
+        ("--steps", "-3", "--steps must be at least 1, got -3"),
+        ("--lr", "-1", "--lr must be at least 0"),
+        ("--lr", "inf", "--lr must be a finite number"),
         ("--device", "tpu", "'tpu' is unknown"),
-        ("--dropout", "2", "probability"),
-        ("--workers", "0", "workers must be an integer of at least 1"),
+        ("--dropout", "2", "--dropout must be at least 0 and below 1, got 2.0"),
+        ("--workers", "0", "--workers must be at least 1"),
+        ("--accumulate", "0", "--accumulate must be at least 1"),
+        ("--seed", "-1", "--seed must be at least 0, got -1"),
     ],
 )
 def test_a_bad_option_of_train_is_one_line(tmp_path, capsys, option, value, word):

@@ -191,13 +191,17 @@ def test_bad_options_and_folders_are_named(base, data, tmp_path, capsys, monkeyp
     assert "there is no file" in error(capsys, "--model", empty, "--data", data)
     sizes = {"vocab_size": 9, "n_positions": 4, "n_embd": 4, "n_layer": 1, "n_head": 2}
     GPT2LMHeadModel(GPT2Config(**sizes)).save_pretrained(tmp_path / "gpt")
-    assert "'gpt2': give a BERT" in error(capsys, "--model", tmp_path / "gpt", "--data", data)
+    assert "'gpt2': finetune takes the folder of a BERT" in error(
+        capsys, "--model", tmp_path / "gpt", "--data", data
+    )
     assert "--batch-size must be at least 1" in error(capsys, *given, "--batch-size", 0)
     assert "within 0 … 1, got 2" in error(capsys, *given, "--validation", 2)
     assert "there is no file" in error(capsys, *given, "--validation", "nowhere.tsv")
     assert "names layers 1 to 7" in error(capsys, *given, "--freeze", "layers.1-7")
     assert "'lairs' names no part of the model" in error(capsys, *given, "--freeze", "lairs")
-    assert "decay must be within" in error(capsys, *given, "--layerwise-decay", 2)
+    assert "--layerwise-decay must be above 0 and at most 1" in error(
+        capsys, *given, "--layerwise-decay", 2
+    )
     with pytest.raises(SystemExit) as stop:
         call(*given, "--method", "magic")
     assert stop.value.code == 2

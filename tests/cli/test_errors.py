@@ -1,0 +1,206 @@
+"""One sentence for whatever is wrong, in the words that were typed, and before anything is computed."""
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import minillm
+from minillm.cli import common, main, options
+from minillm.cli.main import COMMANDS
+from minillm.models import GPT2Config, GPT2LMHeadModel
+from minillm.tokenizers import CharTokenizer
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(minillm.__file__).parents[1])}
+TEXT = "pack my box with five dozen liquor jugs; 1234567890 times\n" * 30
+# a command line for each command that has --out, which would do something without more
+WITH_FOLDER = {
+    "demo": ["--steps", "1"],
+    "train": ["--steps", "1"],
+    "task": ["semantic-roles"],
+    "finetune": ["--data", "{text}", "--model", "{model}"],
+    "tokenize": ["a text"],
+    "assignment": ["--seed", "anna"],
+}
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "text.txt"
+    path.write_text(TEXT, encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def gpt(tmp_path_factory):
+    """The folder of a tiny GPT, as demo saves them."""
+    folder = tmp_path_factory.mktemp("gpt")
+    tokenizer = CharTokenizer.train(["abcdefgh "])
+    config = GPT2Config(vocab_size=len(tokenizer), n_positions=8, n_embd=8, n_layer=1, n_head=2)
+    model = GPT2LMHeadModel(config, rng=np.random.default_rng(0))
+    common.save_model(model, tokenizer, folder)
+    return folder
+
+
+def error(capsys, *command):
+    """The one sentence that a command fails with, before it printed anything."""
+    assert main(list(map(str, command))) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    [line] = captured.err.splitlines()
+    assert line.startswith(f"minillm {command[0]}: error: ")
+    return line.removeprefix(f"minillm {command[0]}: error: ")
+
+
+# --------------------------------------------------------------------------- where things land
+
+
+def test_all_commands_with_a_folder_are_tested_here(capsys, monkeypatch):
+    parsers = {}
+
+    def run(arguments):
+        parsers[arguments.command] = arguments
+        return 0
+
+    for name, module in COMMANDS.items():
+        monkeypatch.setattr(module, "run", run)
+        assert main([name, *{"embed": ["a", "b"]}.get(name, [])]) == 0
+    actions = {n: {x.dest: x for x in a.parser._actions} for n, a in parsers.items()}
+    found = {n for n, a in actions.items() if "out" in a and a["out"].metavar == "FOLDER"}
+    assert found == set(WITH_FOLDER)
+
+
+@pytest.mark.parametrize("command", WITH_FOLDER)
+def test_a_folder_that_cannot_be_one_is_found_first(tmp_path, capsys, monkeypatch, text, command):
+    words = [word.format(text=text, model=tmp_path) for word in WITH_FOLDER[command]]
+    file = tmp_path / "afile"
+    file.write_text("kept", encoding="utf-8")
+    for out in (file, file / "below"):
+        line = error(capsys, command, *words, "--out", out)
+        assert line.startswith(f"--out {out}: {file} is a file, where a folder is needed")
+    assert error(capsys, command, *words, "--out", "").startswith("--out is empty: name a folder")
+    assert file.read_text(encoding="utf-8") == "kept"
+    monkeypatch.setattr(options.os, "access", lambda path, mode: False)
+    line = error(capsys, command, *words, "--out", tmp_path / "new")
+    assert f"nothing can be written in {tmp_path}" in line
+
+
+def test_files_that_cannot_be_written_are_found_first(tmp_path, capsys, gpt, text):
+    (tmp_path / "afile").touch()
+    cases = [
+        ("doctor", "--device", "cpu", "--out", tmp_path),
+        ("doctor", "--device", "cpu", "--out", ""),
+        ("train", "--text", text, "--picture", tmp_path),
+        ("train", "--text", text, "--picture", tmp_path / "afile" / "x.png"),
+        ("generate", "--model", gpt, "--attention", ""),
+        ("gradcheck", tmp_path, "--csv", ""),
+    ]
+    for command in cases:
+        line = error(capsys, *command)
+        assert line.startswith(f"{command[-2]} ")
+        assert any(
+            word in line for word in ("give the name of a file", "is a file, where a folder")
+        )
+
+
+@pytest.mark.parametrize("name", ["picture", "picture.doc", "picture.png.txt"])
+def test_a_picture_that_cannot_be_drawn_is_found_first(tmp_path, capsys, gpt, text, name):
+    for command in (
+        ["train", "--text", text, "--picture"],
+        ["generate", "--model", gpt, "--attention"],
+    ):
+        line = error(capsys, *command, tmp_path / name)
+        assert line.startswith(f"{command[-1]} {tmp_path / name}: the end of the name must say")
+        assert {".png,", ".pdf,", ".svg,"} <= set(line.split())
+
+
+def test_without_matplotlib_the_name_of_a_picture_is_not_looked_at(monkeypatch, tmp_path):
+    monkeypatch.setattr(options, "picture_kinds", list)
+    options.check_file("--picture", str(tmp_path / "picture"), picture=True)
+
+
+# ------------------------------------------------------------------------------------ numbers
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["demo", "--steps", "-3"], "--steps must be at least 1, got -3"),
+        (["demo", "--seed", "-1"], "--seed must be at least 0, got -1"),
+        (["train", "--seed", "-1"], "--seed must be at least 0, got -1"),
+        (["train", "--evaluate-every", "0"], "--evaluate-every must be at least 1, got 0"),
+        (["train", "--lr", "nan"], "--lr must be at least 0, got nan"),
+        (["train", "--clip", "0"], "--clip must be above 0, got 0.0"),
+        (["train", "--beta2", "1"], "--beta2 must be at least 0 and below 1, got 1.0"),
+        (["task", "sentiment", "--seed", "-1"], "--seed must be at least 0, got -1"),
+        (["task", "sentiment", "--batch-size", "0"], "--batch-size must be at least 1, got 0"),
+        (["finetune", "--data", "x", "--seed", "-1"], "--seed must be at least 0, got -1"),
+        (["gradcheck", "exp", "--seed", "-1"], "--seed must be at least 0, got -1"),
+        (["gradcheck", "--mutants", "--checks", "0"], "--checks must be at least 1, got 0"),
+        (["chat", "--seed", "-1"], "--seed must be at least 0, got -1"),
+        (["chat", "--top-p", "0"], "--top-p must be above 0 and at most 1, got 0.0"),
+        (["info", "--config", "gpt2", "--length", "0"], "--length must be at least 1, got 0"),
+    ],
+)  # fmt: skip
+def test_numbers_without_meaning_are_found_first(capsys, command, message):
+    assert error(capsys, *command) == message
+
+
+# ----------------------------------------------------------- arguments that the library refuses
+
+
+def test_what_the_library_says_is_said_about_the_options_that_were_typed(capsys, tmp_path):
+    line = error(capsys, "tokenize", "a text", "--vocab-size", "3")
+    assert "--vocab-size" in line
+    assert "vocab_size" not in line
+    assert main(["task", "semantic-roles", "--width", "9", "--out", str(tmp_path / "x")]) == 1
+    assert "error: --width 9 must be a multiple of" in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------ errors of the system
+
+
+@pytest.mark.parametrize(
+    ("number", "advice"),
+    [
+        (errno.EACCES, "change the rights"),
+        (errno.EISDIR, "the name of a file"),
+        (errno.ENOSPC, "room"),
+    ],
+)
+def test_errors_of_the_system_are_a_sentence(capsys, monkeypatch, number, advice):
+    def fail(arguments):
+        raise OSError(number, os.strerror(number), "runs/x")
+
+    monkeypatch.setattr(COMMANDS["info"], "run", fail)
+    line = error(capsys, "info")
+    assert line.startswith(f"runs/x: {os.strerror(number)}: ")
+    assert advice in line
+    assert "Errno" not in line
+
+
+def test_too_little_memory_is_a_sentence_that_says_what_to_lower(capsys, monkeypatch, text):
+    def too_much(*arguments):
+        return np.zeros(10**15)
+
+    monkeypatch.setattr(common, "build_model", too_much)
+    line = error(capsys, "train", "--text", text, "--out", text.parent / "run")
+    assert line.startswith("there is not enough memory (unable to allocate ")
+    assert line.endswith(": lower --batch-size, --block-size, --width, --layers")
+    monkeypatch.setattr(COMMANDS["embed"], "run", too_much)
+    assert error(capsys, "embed", "a").endswith(": give it less, or end other programs")
+
+
+@pytest.mark.parametrize("module", ["tqdm", "regex"])
+def test_ctrl_c_while_modules_are_loading_is_quiet(tmp_path, module):
+    (tmp_path / f"{module}.py").write_text("raise KeyboardInterrupt\n", encoding="utf-8")
+    path = os.pathsep.join([str(tmp_path), ENVIRONMENT["PYTHONPATH"]])
+    done = subprocess.run(
+        [sys.executable, "-m", "minillm", "info"], capture_output=True, text=True, check=False,
+        env={**ENVIRONMENT, "PYTHONPATH": path},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
