@@ -3,6 +3,7 @@
 import csv
 import inspect
 import json
+import os
 import time
 
 import pytest
@@ -238,11 +239,40 @@ def test_families_are_listed(capsys):
         ([], "--seed is missing"),
         (["--seed", " "], "the seed is empty"),
         (["--seed", "a", "--families", "11"], "within 1 … 10, got 11"),
-        (["--list", "--seed", "a"], "leave out --seed"),
+        (["--seed", "ben", "a", " "], "the seed is empty"),
+        (["--seed", "ben", "a", "ben"], "the seed 'ben' is given twice"),
+        (["--seed", "ben", "anna"], "assignment-anna.ipynb exists and may hold answers"),
+        (["--list", "--seed", "a"], "--seed has no effect with --list"),
+        (["--list", "--families", "3"], "--families has no effect with --list"),
     ],
 )
-def test_a_bad_assignment_is_one_line(capsys, arguments, words):
+def test_a_bad_assignment_is_one_line_and_writes_nothing(
+    tmp_path, monkeypatch, capsys, arguments, words
+):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "assignment-anna.ipynb", "answers")
     assert words in assert_one_line_error(capsys, "assignment", *arguments)
+    assert [path.read_text("utf-8") for path in tmp_path.iterdir()] == ["answers"]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_assignments_are_written_all_or_none(tmp_path, monkeypatch, capsys, error):
+    def replace(source, target):
+        if "carla" in str(target):
+            raise error
+        return original(source, target)
+
+    original = os.replace
+    monkeypatch.setattr(os, "replace", replace)
+    assert main(["assignment", "--seed", "anna", "ben", "carla", "--out", str(tmp_path)]) in (
+        1,
+        130,
+    )
+    assert capsys.readouterr().out == ""
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(os, "replace", original)
+    assert main(["assignment", "--seed", "anna", "ben", "carla", "--out", str(tmp_path)]) == 0
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 # -------------------------------------------------------------------------------------- errors
