@@ -26,6 +26,11 @@ from . import common, model_kinds, options, weights
 SUMMARY = "Fine-tune a pretrained BERT on texts with labels, and see what it gained."
 EXAMPLE = "python -m minillm finetune --data reviews.tsv --task sentiment --method lora"
 TASKS = ("sentiment", "classification")
+LEARNING = (  # what only matters where something is learned
+    "task", "out", "validation", "new_head", "seed", "method", "freeze", "lora_r", "lora_alpha",
+    "adapter_size", "gradual_unfreezing", "epochs", "patience", "lr", "layerwise_decay",
+    "weight_decay", "batch_size",
+)  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -93,6 +98,7 @@ def add_training_arguments(how: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     options.check(arguments)
+    check_choices(arguments)
     if arguments.data is None and arguments.predict is None:
         raise ValueError(
             "there is nothing to do: give --data FILE to learn from, or --predict TEXT"
@@ -109,6 +115,16 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.predict is not None:
         print(predictions(classifier, arguments.predict))
     return 0
+
+
+def check_choices(arguments: argparse.Namespace) -> None:
+    """Raise a ValueError for options that would change nothing."""
+    if arguments.data is None:
+        options.need(arguments, LEARNING, "--data")
+    if arguments.method != "lora":
+        options.need(arguments, ("lora_r", "lora_alpha"), "--method lora")
+    if arguments.method != "adapters":
+        options.need(arguments, ("adapter_size",), "--method adapters")
 
 
 def learn(folder: Path, arguments: argparse.Namespace) -> TextClassifier:

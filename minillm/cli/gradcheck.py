@@ -121,6 +121,9 @@ def require_sense(arguments: argparse.Namespace) -> None:
         raise ValueError(
             f"{_flag(of_class[0])} is for files of students: name a .py file, a notebook or a folder"
         )
+    if arguments.list and (operations or arguments.seed):
+        others = [*operations, *["--seed"] * bool(arguments.seed)]
+        raise ValueError(f"--list shows all operations: leave out {' '.join(others)}")
     if files and (arguments.list or arguments.seed):
         flag = "--list" if arguments.list else "--seed"
         raise ValueError(f"{flag} is for operations of the library: leave it out with {files[0]}")

@@ -35,6 +35,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     options.check(arguments)
+    if arguments.tokenizer is not None:
+        options.without_effect(arguments, ("kind", "vocab_size"), "with --tokenizer")
+    if arguments.text is None and arguments.out is not None:
+        options.need(arguments, ("explain",), "a TEXT")
     if arguments.text is None and arguments.out is None:
         raise ValueError("give a TEXT to cut into tokens, or --out FOLDER to save a tokenizer")
     tokenizer = _tokenizer(arguments)

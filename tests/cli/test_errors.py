@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -204,3 +205,101 @@ def test_ctrl_c_while_modules_are_loading_is_quiet(tmp_path, module):
         env={**ENVIRONMENT, "PYTHONPATH": path},
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+# ------------------------------------------------------------------ options that change nothing
+
+
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (["generate", "--greedy", "--top-k", "3"], "--top-k has no effect with --greedy"),
+        (["generate", "--greedy", "--temperature", "1", "--top-p", "1"],
+         "--temperature, --top-p have no effect with --greedy"),
+        (["generate", "--num-beams", "2", "--greedy"], "--greedy has no effect with --num-beams"),
+        (["generate", "--num-beams", "2", "--top-p", "0.5"], "--top-p has no effect with --num-beams"),
+        (["generate", "--length-penalty", "0"], "--length-penalty has no effect without --num-beams"),
+        (["generate", "--early-stopping", "yes"], "--early-stopping has no effect without --num-beams"),
+        (["generate", "--attention-layer", "0"], "--attention-layer has no effect without --attention"),
+        (["generate", "--greedy", "--num-return-sequences", "3"],
+         "--num-return-sequences 3 would write the same text 3 times with --greedy"),
+        (["generate", "--num-beams", "2", "--num-return-sequences", "3"],
+         "--num-beams 2 finds 2 texts, --num-return-sequences asks for 3"),
+        (["chat", "--greedy", "--top-p", "0.5"], "--top-p has no effect with --greedy"),
+        (["finetune", "--predict", "a", "--epochs", "2"], "--epochs has no effect without --data"),
+        (["finetune", "--data", "x", "--lora-r", "2"], "--lora-r has no effect without --method lora"),
+        (["finetune", "--data", "x", "--method", "lora", "--adapter-size", "2"],
+         "--adapter-size has no effect without --method adapters"),
+        (["tokenize", "a", "--tokenizer", "x", "--kind", "bert"],
+         "--kind has no effect with --tokenizer"),
+        (["tokenize", "--out", "x", "--explain"], "--explain has no effect without a TEXT"),
+        (["task", "--steps", "3"], "--steps has no effect without NAME"),
+        (["task", "word-vectors", "--heads", "2"], "--heads has no effect on word-vectors"),
+        (["task", "sentiment", "--data", "uci", "--language", "chinese"],
+         "--language has no effect with --data uci"),
+        (["gradcheck", "softmax", "--list"], "--list shows all operations: leave out softmax"),
+        (["gradcheck", "--seed", "3", "--list"], "--list shows all operations: leave out --seed"),
+        (["info", "--length", "3"], "--length needs --config"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)  # fmt: skip
+def test_an_option_that_would_change_nothing_is_refused(
+    tmp_path, monkeypatch, capsys, command, message
+):
+    monkeypatch.chdir(tmp_path)
+    assert error(capsys, *command).startswith(message)
+    assert list(tmp_path.iterdir()) == []
+
+
+# ------------------------------------------------------------------------- models of other kinds
+
+
+def with_config(folder, content):
+    folder.mkdir()
+    (folder / "config.json").write_text(content, encoding="utf-8")
+    return folder
+
+
+def test_a_model_of_another_kind_is_refused_with_the_command_that_reads_it(
+    tmp_path, monkeypatch, capsys, gpt
+):
+    monkeypatch.chdir(tmp_path)
+    llama = with_config(tmp_path / "llama", '{"model_type": "llama"}')
+    foreign = with_config(tmp_path / "gpt2", '{"model_type": "gpt2"}')  # with another tokenizer
+    strange = with_config(tmp_path / "strange", '{"model_type": "mamba"}')
+    (tmp_path / "x.gguf").write_bytes(b"GGUF")
+    (tmp_path / "empty.txt").touch()
+    cases = [
+        (["generate"], "there is no model in runs/demo yet: make one with python -m minillm demo"),
+        (
+            ["generate", "--model", llama],
+            "of type 'llama'.*; python -m minillm chat reads this one",
+        ),
+        (["generate", "--model", foreign], "has no char_tokenizer.json.*GPT2Tokenizer"),
+        (["generate", "--model", strange], "of type 'mamba'.*textgenrnn$"),
+        (["generate", "--model", "x.gguf"], "is a .gguf file.*; python -m minillm chat reads this"),
+        (["generate", "--model", "empty.txt"], "empty.txt is a file: generate takes the folder"),
+        (
+            ["chat", "--prompt", "a", "--model", "empty.txt"],
+            "empty.txt is a file: chat takes a .gguf file, or the",
+        ),
+        (
+            ["chat", "--prompt", "a", "--model", gpt],
+            "of type 'gpt2': chat takes .*minillm generate reads this one",
+        ),
+        (
+            ["chat", "--prompt", "a", "--model", foreign],
+            "of type 'gpt2': chat takes .* the folder of a Llama$",
+        ),
+        (
+            ["embed", "a", "b", "--model", llama],
+            "of type 'llama': embed takes the folder of a BERT",
+        ),
+        (["finetune", "--predict", "a", "--model", "empty.txt"], "is a file: finetune takes"),
+    ]
+    for command, pattern in cases:
+        assert re.search(pattern, error(capsys, *command)), command
+
+
+def test_texts_without_words_are_not_compared(capsys):
+    assert error(capsys, "embed", "a cat", " ").startswith("TEXT 2 is empty: ")
