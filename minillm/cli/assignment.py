@@ -13,7 +13,11 @@ EXAMPLE = "python -m minillm assignment --seed anna --out assignments"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--seed", nargs="+", metavar="STUDENT", help="any text; the same gives the same notebook"
+        "--seed",
+        nargs="+",
+        metavar="STUDENT",
+        type=options.text,
+        help="any text; the same gives the same notebook",
     )
     parser.add_argument("--out", metavar="FOLDER", default=".", help="where to write")
     parser.add_argument(

@@ -30,9 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", metavar="FILE", help="a .gguf file or a folder; SmolLM2 if not given"
     )
-    parser.add_argument("--prompt", help="answer this and stop")
+    parser.add_argument("--prompt", type=options.text, help="answer this and stop")
     parser.add_argument(
-        "--system", metavar="TEXT", help="tell the model what it is, such as 'You are a poet'"
+        "--system",
+        metavar="TEXT",
+        type=options.text,
+        help="tell the model what it is, such as 'You are a poet'",
     )
     parser.add_argument("--tokens", type=int, default=400, help="the longest answer")
     parser.add_argument(
@@ -162,10 +165,13 @@ def run(arguments: argparse.Namespace) -> int:
     print("Write a message; /quit or Ctrl-D to leave, Ctrl-C to stop an answer.", file=sys.stderr)
     while True:
         try:
-            text = input("> ").strip()
+            text = options.text(input("> ")).strip()
         except (EOFError, KeyboardInterrupt):
             print()
             return 0
+        except argparse.ArgumentTypeError as error:
+            print(error, file=sys.stderr)
+            continue
         if text == "/quit":
             return 0
         if text:

@@ -8,7 +8,7 @@ import numpy as np
 from ..autograd import no_grad
 from ..models import BertModel
 from ..tokenizers import BertTokenizer
-from . import model_kinds, weights
+from . import model_kinds, options, weights
 
 SUMMARY = "Compare texts: cosine similarities of their embeddings."
 EXAMPLE = 'python -m minillm embed "A man eats." "Someone has a meal." "It rains."'
@@ -16,7 +16,9 @@ LONGEST = 256  # tokens: the model was trained on texts of this length
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("texts", nargs="+", metavar="TEXT", help="two texts or more")
+    parser.add_argument(
+        "texts", nargs="+", metavar="TEXT", type=options.text, help="two texts or more"
+    )
     parser.add_argument("--model", metavar="FOLDER", help="a BERT; all-MiniLM-L6-v2 if not given")
 
 

@@ -50,7 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a file like --data, or the share of that which is held back",
     )
     parser.add_argument(
-        "--predict", nargs="+", metavar="TEXT", help="say the classes of these texts"
+        "--predict",
+        nargs="+",
+        metavar="TEXT",
+        type=options.text,
+        help="say the classes of these texts",
     )
     parser.add_argument("--new-head", action="store_true", help="even if the model has a head")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same result")

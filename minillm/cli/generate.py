@@ -23,7 +23,9 @@ EARLY_STOPPING: dict[str, bool | str] = {"no": False, "yes": True, "never": "nev
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", metavar="FOLDER", default=DEFAULT, help="a saved model")
     parser.add_argument(
-        "--prompt", help="the beginning; a line end by default, nothing for a textgenrnn"
+        "--prompt",
+        type=options.text,
+        help="the beginning; a line end by default, nothing for a textgenrnn",
     )
     parser.add_argument("--tokens", type=int, default=400, help="how many tokens to write at most")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same text")

@@ -25,6 +25,28 @@ PICTURES = ("picture", "attention")
 TABLES = ("csv", "html", "json")
 
 
+def text(argument: str) -> str:
+    r"""The type of an argument that is a text: what was typed, whatever the system took it for.
+
+    Where the system is set to ASCII, Python keeps the bytes of other characters as halves of
+    surrogate pairs.  That is right for the names of files, and no text: it is read as UTF-8 here.
+
+    Raises   ArgumentTypeError, to which argparse adds the name of the argument, for other bytes
+
+    >>> text("caf\udcc3\udca9") == text("café") == "café"
+    True
+    """
+    if not any("\ud800" <= character <= "\udfff" for character in argument):
+        return argument
+    try:
+        return argument.encode("utf-8", "surrogateescape").decode("utf-8")
+    except UnicodeError:
+        shown = argument.encode("ascii", "backslashreplace").decode("ascii")
+        raise argparse.ArgumentTypeError(
+            f"{shown} is no text in UTF-8: set the terminal to UTF-8, or leave out those characters"
+        ) from None
+
+
 def check(arguments: argparse.Namespace) -> None:
     """Raise a ValueError for a number out of its range, or for a place where nothing can be written.
 

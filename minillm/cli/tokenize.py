@@ -19,7 +19,9 @@ TOKEN, HEX = 30, 36  # columns; with the others a line has at most 88
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("text", metavar="TEXT", nargs="?", help="the text to cut into tokens")
+    parser.add_argument(
+        "text", metavar="TEXT", nargs="?", type=options.text, help="the text to cut into tokens"
+    )
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
         "--tokenizer",

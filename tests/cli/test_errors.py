@@ -1,5 +1,6 @@
 """One sentence for whatever is wrong, in the words that were typed, and before anything is computed."""
 
+import argparse
 import errno
 import os
 import re
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 import minillm
+from minillm.classroom import write_assignment
 from minillm.cli import common, main, options
 from minillm.cli.main import COMMANDS
 from minillm.models import GPT2Config, GPT2LMHeadModel
@@ -303,3 +305,67 @@ def test_a_model_of_another_kind_is_refused_with_the_command_that_reads_it(
 
 def test_texts_without_words_are_not_compared(capsys):
     assert error(capsys, "embed", "a cat", " ").startswith("TEXT 2 is empty: ")
+
+
+# ---------------------------------------------------------------------- a system set to ASCII
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+def in_ascii(*arguments, cwd):
+    environment = {k: v for k, v in ENVIRONMENT.items() if k != "PYTHONIOENCODING"} | ASCII
+    return subprocess.run(
+        [sys.executable, "-m", "minillm", *arguments], capture_output=True, check=False,
+        env=environment, cwd=cwd, stdin=subprocess.DEVNULL,
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="arguments are no bytes there")
+def test_texts_are_utf8_where_the_system_is_set_to_ascii(tmp_path, text):
+    typed = "é世界"
+    text.write_text(TEXT + typed, encoding="utf-8")
+    done = in_ascii(
+        "tokenize", typed.encode(), "--train", text, "--vocab-size", "260", cwd=tmp_path
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.decode("ascii").splitlines()[-1].startswith("3 characters, 8 bytes, ")
+    done = in_ascii("assignment", "--seed", "Çelik 42".encode(), cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, b"")
+    [path] = tmp_path.glob("*.ipynb")
+    written = path.read_bytes()
+    assert write_assignment("Çelik 42", tmp_path / "here").read_bytes() == written
+    done = in_ascii("tokenize", b"\xff\xfe", cwd=tmp_path)
+    assert done.returncode == 2
+    assert b"argument TEXT: " in done.stderr.splitlines()[-1]
+    assert b"is no text in UTF-8" in done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["tokenize", "{}"], ["embed", "a", "{}"], ["generate", "--prompt", "{}"],
+     ["chat", "--prompt", "{}"], ["chat", "--system", "{}"], ["finetune", "--predict", "{}"],
+     ["assignment", "--seed", "{}"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_every_text_of_a_command_is_read_as_utf8(monkeypatch, command):
+    seen = []
+    monkeypatch.setattr(
+        COMMANDS[command[0]], "run", lambda arguments: seen.append(vars(arguments)) or 0
+    )
+    assert main([word.format("caf\udcc3\udca9") for word in command]) == 0
+    texts = str({k: v for k, v in seen[0].items() if k != "parser"})
+    assert "café" in texts
+    assert "udcc3" not in texts
+
+
+def test_a_file_keeps_the_name_that_the_system_has_for_it(monkeypatch):
+    seen = []
+    monkeypatch.setattr(COMMANDS["train"], "run", lambda arguments: seen.append(arguments) or 0)
+    assert main(["train", "--text", "caf\udcc3\udca9.txt"]) == 0
+    assert seen[0].text == "caf\udcc3\udca9.txt"
+
+
+def test_what_is_no_text_is_named():
+    assert options.text("caf\udcc3\udca9") == "café"
+    with pytest.raises(argparse.ArgumentTypeError, match=r"caf\\udcff is no text in UTF-8"):
+        options.text("caf\udcff")
