@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    options.check(arguments)
     if len(arguments.texts) < 2:
         raise ValueError('a comparison needs two texts or more, each in quotes: embed "a" "b"')
     if not all(text.strip() for text in arguments.texts):

@@ -125,6 +125,8 @@ def check_choices(arguments: argparse.Namespace) -> None:
     """Raise a ValueError for options that would change nothing."""
     if arguments.data is None:
         options.need(arguments, LEARNING, "--data")
+    if arguments.method != "full":
+        options.need(arguments, ("freeze", "gradual_unfreezing"), "--method full")
     if arguments.method != "lora":
         options.need(arguments, ("lora_r", "lora_alpha"), "--method lora")
     if arguments.method != "adapters":

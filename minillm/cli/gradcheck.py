@@ -103,6 +103,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def require_sense(arguments: argparse.Namespace) -> None:
     """Raise a ValueError for options that belong to different uses of the command."""
+    if not all(name.strip() for name in arguments.names):
+        raise ValueError("a name is empty: give the name of an operation, a file or a folder")
     files = [name for name in arguments.names if is_submission(name)]
     operations = [name for name in arguments.names if name not in files]
     of_class = [option for option in CLASS_OPTIONS if getattr(arguments, option) is not None]

@@ -66,10 +66,10 @@ def main(argv: list[str] | None = None) -> int:
         )
         module.add_arguments(sub)
         sub.set_defaults(parser=sub)  # which knows how the options are typed
+    arguments = parser.parse_args(argv)
     for stream in (sys.stdout, sys.stderr):  # a Windows console may not be UTF-8
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")
-    arguments = parser.parse_args(argv)
     try:
         return COMMANDS[arguments.command].run(arguments)
     except KeyboardInterrupt:

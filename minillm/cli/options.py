@@ -21,6 +21,7 @@ AT_LEAST = {
 ABOVE_ZERO = ("temperature", "top_p", "repetition_penalty", "clip", "lora_alpha", "layerwise_decay")
 AT_MOST_ONE = ("top_p", "layerwise_decay")
 BELOW_ONE = ("dropout", "beta1", "beta2")  # and not below 0
+INPUTS = ("text", "data", "model", "tokenizer", "train", "config", "validation")  # files, folders
 PICTURES = ("picture", "attention")
 TABLES = ("csv", "html", "json")
 
@@ -57,6 +58,8 @@ def check(arguments: argparse.Namespace) -> None:
         value = getattr(arguments, name, None)
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             check_number(flag, name, value)
+        if name in INPUTS and value == "":
+            raise ValueError(f"{flag} is empty: give a name, or leave it out")
     for name in (*PICTURES, *TABLES):
         if getattr(arguments, name, None) is not None:
             check_file(flags[name], getattr(arguments, name), name in PICTURES)

@@ -80,6 +80,8 @@ def prepare(arguments: argparse.Namespace, ranks: Ranks) -> tuple[common.Task, s
         recipe = dataclasses.replace(recipe, warmup=min(recipe.warmup, recipe.steps // 10))
     if recipe.width % recipe.heads:
         raise ValueError(f"--width {recipe.width} must be a multiple of --heads {recipe.heads}")
+    if recipe.warmup > recipe.steps:
+        raise ValueError(f"--warmup {recipe.warmup} must be at most --steps {recipe.steps}")
     before = resuming.check(Path(arguments.out), recipe, arguments.resume)
     text, source = common.load_text(arguments.text)
     task = common.prepare(text, recipe, arguments.seed, arguments.device)

@@ -137,6 +137,7 @@ def test_without_matplotlib_the_name_of_a_picture_is_not_looked_at(monkeypatch, 
         (["train", "--seed", "-1"], "--seed must be at least 0, got -1"),
         (["train", "--evaluate-every", "0"], "--evaluate-every must be at least 1, got 0"),
         (["train", "--lr", "nan"], "--lr must be at least 0, got nan"),
+        (["train", "--warmup", "9", "--steps", "3"], "--warmup 9 must be at most --steps 3"),
         (["train", "--clip", "0"], "--clip must be above 0, got 0.0"),
         (["train", "--beta2", "1"], "--beta2 must be at least 0 and below 1, got 1.0"),
         (["task", "sentiment", "--seed", "-1"], "--seed must be at least 0, got -1"),
@@ -151,6 +152,21 @@ def test_without_matplotlib_the_name_of_a_picture_is_not_looked_at(monkeypatch, 
 )  # fmt: skip
 def test_numbers_without_meaning_are_found_first(capsys, command, message):
     assert error(capsys, *command) == message
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["train", "--text"], ["demo", "--text"], ["finetune", "--data"], ["finetune", "--validation"],
+     ["tokenize", "a", "--train"], ["tokenize", "a", "--tokenizer"], ["generate", "--model"],
+     ["chat", "--model"], ["embed", "a", "b", "--model"], ["info", "--config"], ["task", "--data"]],
+    ids=" ".join,
+)  # fmt: skip
+def test_empty_names_are_not_the_folder_one_is_in(capsys, command):
+    assert error(capsys, *command, "") == f"{command[-1]} is empty: give a name, or leave it out"
+
+
+def test_an_empty_name_is_no_submission(capsys):
+    assert error(capsys, "gradcheck", "").startswith("a name is empty")
 
 
 # ----------------------------------------------------------- arguments that the library refuses
@@ -229,6 +245,8 @@ def test_ctrl_c_while_modules_are_loading_is_quiet(tmp_path, module):
          "--num-beams 2 finds 2 texts, --num-return-sequences asks for 3"),
         (["chat", "--greedy", "--top-p", "0.5"], "--top-p has no effect with --greedy"),
         (["finetune", "--predict", "a", "--epochs", "2"], "--epochs has no effect without --data"),
+        (["finetune", "--data", "x", "--method", "lora", "--freeze", "layers.0"],
+         "--freeze has no effect without --method full"),
         (["finetune", "--data", "x", "--lora-r", "2"], "--lora-r has no effect without --method lora"),
         (["finetune", "--data", "x", "--method", "lora", "--adapter-size", "2"],
          "--adapter-size has no effect without --method adapters"),
