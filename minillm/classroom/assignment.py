@@ -98,12 +98,16 @@ def write_assignments(
         path = Path(folder) / f"assignment-{_file_name(seed)}.ipynb"
         if path in texts:
             raise ValueError(f"the seed {seed!r} is given twice: each student has a notebook")
-        _require_free(path)
         texts[path] = json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
     written: list[Path] = []
     try:
         for path, text in texts.items():
-            _require_free(path)  # where "Anna" and "anna" are one file, the first is there by now
+            # looked at now, because where "Anna" and "anna" are one file the first is there by now
+            if path.exists():
+                raise FileExistsError(
+                    f"{path} exists and may hold answers: remove it, or choose another folder with "
+                    "--out"
+                )
             with atomic_write(path) as temporary:
                 temporary.write_bytes(text.encode("utf-8"))
             written.append(path)
@@ -112,13 +116,6 @@ def write_assignments(
             path.unlink(missing_ok=True)
         raise
     return written
-
-
-def _require_free(path: Path) -> None:
-    if path.exists():
-        raise FileExistsError(
-            f"{path} exists and may hold answers: remove it, or choose another folder with --out"
-        )
 
 
 def tasks_of_notebook(metadata: dict[str, Any]) -> list[str]:
