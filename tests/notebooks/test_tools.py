@@ -130,7 +130,9 @@ def test_a_progress_bar_comes_and_goes():
 def test_lines_that_arrive_in_pieces_stay_lines():
     pieces = [("stdout", "1.715"), ("stdout", "\n"), ("stdout", "2000"), ("stderr", "50%|#  |"),
               ("stdout", "  "), ("stderr", "\n"), ("stdout", "1.676\n")]  # fmt: skip
-    cell = new_code_cell("train()", outputs=[new_output("stream", name=n, text=t) for n, t in pieces])
+    cell = new_code_cell(
+        "train()", outputs=[new_output("stream", name=n, text=t) for n, t in pieces]
+    )
     build.tidy(new_notebook(cells=[cell]))
     assert [output.text for output in cell.outputs] == ["1.715\n2000  1.676\n"]
 
