@@ -544,7 +544,8 @@ def test_a_missing_text_is_one_line(tmp_path, capsys, command):
 
 
 def test_a_folder_as_text_is_one_line(tmp_path, capsys):
-    assert_one_line_error(capsys, ["train", "--text", tmp_path], tmp_path, "folder")
+    arguments = ["train", "--text", tmp_path, "--out", tmp_path / "run"]
+    assert_one_line_error(capsys, arguments, tmp_path, "folder")
 
 
 def test_an_unknown_operation_is_one_line(capsys):
@@ -611,7 +612,7 @@ def test_an_existing_training_is_never_overwritten_by_mistake(tmp_path, capsys):
 
 
 def test_errors_of_the_process_are_on_stderr_with_status_1(tmp_path):
-    done = python_m("train", "--text", tmp_path / "nowhere.txt")
+    done = python_m("train", "--text", tmp_path / "nowhere.txt", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stdout == ""
     [line] = done.stderr.splitlines()
@@ -619,7 +620,8 @@ def test_errors_of_the_process_are_on_stderr_with_status_1(tmp_path):
     assert "Traceback" not in line
 
 
-def test_a_traceback_can_be_asked_for(tmp_path):
+def test_a_traceback_can_be_asked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError):
         main(["--traceback", "train", "--text", str(tmp_path / "nowhere.txt")])
 
