@@ -8,7 +8,7 @@
 Read results.py first, then grading.py (the parts and their points), sandbox.py (the limits).
 """
 
-from .assignment import assignment_notebook, write_assignment
+from .assignment import assignment_notebook, write_assignment, write_assignments
 from .batch import grade_all
 from .hints import hint
 from .results import FunctionResult, Remark, SubmissionResult
@@ -29,4 +29,5 @@ __all__ = [
     "grade_submission",
     "hint",
     "write_assignment",
+    "write_assignments",
 ]

@@ -9,11 +9,13 @@ import hashlib
 import json
 import re
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ..files import atomic_write
 from .families import FAMILIES, Draw, Family
 from .families.base import SELF_CHECK_SEED
 from .source import SKIPPED_TAG
@@ -73,16 +75,47 @@ def write_assignment(seed: str, folder: "str | Path" = ".", count: int = DEFAULT
     ...     write_assignment("anna", folder).name
     'assignment-anna.ipynb'
     """
-    notebook = assignment_notebook(seed, count)
-    path = Path(folder) / f"assignment-{_file_name(seed)}.ipynb"
-    if path.exists():
-        raise FileExistsError(
-            f"{path} exists and may hold answers: remove it, or choose another folder with --out"
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
-    path.write_bytes(text.encode("utf-8"))
+    [path] = write_assignments([seed], folder, count)
     return path
+
+
+def write_assignments(
+    seeds: Sequence[str], folder: "str | Path" = ".", count: int = DEFAULT_FAMILIES
+) -> list[Path]:
+    """Write the notebooks of several students, all or none of them; returns their paths.
+
+    Raises   FileExistsError if one is there already, ValueError for a seed that is empty or given
+             twice, OSError for one that cannot be written: nothing new is then left
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     [path.name for path in write_assignments(["anna", "ben"], folder, 2)]
+    ['assignment-anna.ipynb', 'assignment-ben.ipynb']
+    """
+    texts: dict[Path, str] = {}
+    for seed in seeds:
+        notebook = assignment_notebook(seed, count)
+        path = Path(folder) / f"assignment-{_file_name(seed)}.ipynb"
+        if path in texts:
+            raise ValueError(f"the seed {seed!r} is given twice: each student has a notebook")
+        texts[path] = json.dumps(notebook, ensure_ascii=False, indent=1, sort_keys=True) + "\n"
+    written: list[Path] = []
+    try:
+        for path, text in texts.items():
+            # looked at now, because where "Anna" and "anna" are one file the first is there by now
+            if path.exists():
+                raise FileExistsError(
+                    f"{path} exists and may hold answers: remove it, or choose another folder with "
+                    "--out"
+                )
+            with atomic_write(path) as temporary:
+                temporary.write_bytes(text.encode("utf-8"))
+            written.append(path)
+    except BaseException:  # Ctrl-C as well: who starts again finds the folder as it was
+        for path in written:
+            path.unlink(missing_ok=True)
+        raise
+    return written
 
 
 def tasks_of_notebook(metadata: dict[str, Any]) -> list[str]:

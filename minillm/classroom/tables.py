@@ -1,6 +1,7 @@
 """The grades of a class: as text, CSV, JSON and HTML, each telling what the hint level allows."""
 
 import csv
+import dataclasses
 import html
 import io
 import json
@@ -9,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
+from ..gradcheck.cases import operation_names
 from .hints import LEVELS, hints, require_level
 from .results import FunctionResult, SubmissionResult
 
@@ -72,16 +74,49 @@ def choose_columns(results: list[SubmissionResult], asked: list[str]) -> list[st
     So a student who hands in a function that nobody else has changes nobody's total.  Assignments
     count by themselves: all their functions are columns.
 
+    Raises   ValueError for a name asked for that no submission has, unless it is an operation of
+             the library, which nobody may have written yet; or if all are assignments
+
     >>> choose_columns([], ["softmax"])
     ['softmax']
     """
     if asked:
-        return asked
+        _require_known(results, asked)
+        return list(dict.fromkeys(asked))
     files = [result for result in results if not result.seed and result.functions]
     seen = Counter(function.name for result in files for function in result.functions)
     names = [name for name, count in seen.items() if 2 * count >= len(files)]
     assigned = [f.name for result in results if result.seed for f in result.functions]
     return sorted(dict.fromkeys([*names, *assigned]))
+
+
+def _require_known(results: list[SubmissionResult], asked: list[str]) -> None:
+    """Refuse a name that is a slip of the pen: everybody would get no points for it."""
+    found = sorted({function.name for result in results for function in result.functions})
+    wrong = [name for name in asked if name not in found and name not in operation_names()]
+    if found and wrong:
+        raise ValueError(
+            f"--functions: no submission has the function {wrong[0]!r}, and the library has no such "
+            f"operation; the submissions have {', '.join(found)}"
+        )
+    if results and all(result.seed for result in results):
+        raise ValueError(
+            "--functions is not for assignments, of which everything counts: leave it out"
+        )
+
+
+def only(result: SubmissionResult, asked: list[str]) -> SubmissionResult:
+    """The same submission with the functions asked for alone; one that it lacks is "missing".
+
+    >>> only(SubmissionResult("anna"), ["softmax"]).functions[0].verdict
+    'missing'
+    """
+    functions = [
+        result.function(name)
+        or FunctionResult(name, "missing", f"there is no {name}_forward and {name}_backward")
+        for name in asked
+    ]
+    return dataclasses.replace(result, functions=functions)
 
 
 # -------------------------------------------------------------------------------------------- text

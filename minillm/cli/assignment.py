@@ -3,8 +3,9 @@
 import argparse
 import textwrap
 
-from ..classroom.assignment import DEFAULT_FAMILIES, choose_families, write_assignment
+from ..classroom.assignment import DEFAULT_FAMILIES, choose_families, write_assignments
 from ..classroom.families import FAMILIES
+from . import options
 
 SUMMARY = "Write a notebook with operations whose backward stands in no file."
 EXAMPLE = "python -m minillm assignment --seed anna --out assignments"
@@ -12,7 +13,11 @@ EXAMPLE = "python -m minillm assignment --seed anna --out assignments"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--seed", nargs="+", metavar="STUDENT", help="any text; the same gives the same notebook"
+        "--seed",
+        nargs="+",
+        metavar="STUDENT",
+        type=options.text,
+        help="any text; the same gives the same notebook",
     )
     parser.add_argument("--out", metavar="FOLDER", default=".", help="where to write")
     parser.add_argument(
@@ -25,9 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    options.check(arguments)
     if arguments.list:
-        if arguments.seed or arguments.families is not None:
-            raise ValueError("--list shows all families: leave out --seed and --families")
+        options.without_effect(arguments, ("seed", "families", "out"), "with --list")
         print(f"{'family':20} {'points':>6}  title")
         for family in FAMILIES.values():
             print(f"{family.name:20} {family.points:6}  {family.title}")
@@ -35,8 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
     if not arguments.seed:
         raise ValueError("--seed is missing: give a student's name or number, such as --seed anna")
     count = DEFAULT_FAMILIES if arguments.families is None else arguments.families
-    for seed in arguments.seed:
-        path = write_assignment(seed, arguments.out, count)
+    paths = write_assignments(arguments.seed, arguments.out, count)
+    for seed, path in zip(arguments.seed, paths, strict=True):
         chosen = choose_families(seed, count)
         points = sum(family.points for family in chosen)
         print(f"{path}: {points} points")

@@ -10,6 +10,7 @@ role of who says it.  To answer is to continue this text:
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from ..generation import TextStreamer
 from ..models import LlamaForCausalLM
 from ..models.gguf import GGUFFile
 from ..tokenizers import GPT2Tokenizer
-from . import weights
+from . import model_kinds, options, weights
 
 SUMMARY = "Talk to SmolLM2, a small language model."
 EXAMPLE = 'python -m minillm chat --prompt "What is the capital of Italy?"'
@@ -29,9 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model", metavar="FILE", help="a .gguf file or a folder; SmolLM2 if not given"
     )
-    parser.add_argument("--prompt", help="answer this and stop")
+    parser.add_argument("--prompt", type=options.text, help="answer this and stop")
     parser.add_argument(
-        "--system", metavar="TEXT", help="tell the model what it is, such as 'You are a poet'"
+        "--system",
+        metavar="TEXT",
+        type=options.text,
+        help="tell the model what it is, such as 'You are a poet'",
     )
     parser.add_argument("--tokens", type=int, default=400, help="the longest answer")
     parser.add_argument(
@@ -139,6 +143,7 @@ class Chat:
 
 def load(path: Any) -> tuple[Any, Any]:
     """Model and tokenizer of a .gguf file or a folder."""
+    model_kinds.check("chat", Path(path), "llama")
     if str(path).endswith(".gguf"):
         file = GGUFFile(path)
         return LlamaForCausalLM.from_pretrained(file), file.tokenizer()
@@ -146,6 +151,9 @@ def load(path: Any) -> tuple[Any, Any]:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    options.check(arguments)
+    if arguments.greedy:
+        options.without_effect(arguments, ("temperature", "top_p"), "with --greedy")
     if arguments.tokens < 1:
         raise ValueError(f"--tokens must be at least 1, got {arguments.tokens}")
     path = arguments.model or weights.find("smollm2", "chat")
@@ -157,10 +165,13 @@ def run(arguments: argparse.Namespace) -> int:
     print("Write a message; /quit or Ctrl-D to leave, Ctrl-C to stop an answer.", file=sys.stderr)
     while True:
         try:
-            text = input("> ").strip()
+            text = options.text(input("> ")).strip()
         except (EOFError, KeyboardInterrupt):
             print()
             return 0
+        except argparse.ArgumentTypeError as error:
+            print(error, file=sys.stderr)
+            continue
         if text == "/quit":
             return 0
         if text:

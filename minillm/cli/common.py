@@ -1,6 +1,7 @@
 """What several commands share: recipes, texts, saving and loading a model with its tokenizer."""
 
 import argparse
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -126,9 +127,6 @@ def build_optimizer(recipe: Recipe, model: GPT2LMHeadModel) -> AdamW:
 
 loss = F.cross_entropy
 
-# what a wrong argument or file raises: one line for the user; anything else is a bug and shows where
-USER_ERRORS = (ValueError, TypeError, LookupError, OSError, RuntimeError, FloatingPointError)
-
 
 def add_text_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
@@ -180,6 +178,30 @@ def save_model(model: GPT2LMHeadModel, tokenizer: CharTokenizer, folder: Path) -
     """Write model and tokenizer into one folder."""
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+
+
+def attempt(problems: list[OSError], action: Callable[..., Any], *values: Any) -> bool:
+    """Do something that writes; an OSError joins the problems.  True if it went well.
+
+    >>> problems = []
+    >>> attempt(problems, open, "no/such/folder"), len(problems)
+    (False, 1)
+    """
+    try:
+        action(*values)
+    except OSError as error:
+        problems.append(error)
+        return False
+    return True
+
+
+def folder_of_interrupted(folder: Path) -> Path:
+    """Where to save what Ctrl-C has left unfinished: never over a model that is there already.
+
+    >>> folder_of_interrupted(Path("runs/new")).name
+    'new'
+    """
+    return folder / "interrupted" if (folder / "model.safetensors").exists() else folder
 
 
 def load_model(folder: "str | Path") -> tuple[GPT2LMHeadModel, CharTokenizer]:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from .. import training
 from ..training import History, fit
-from . import common
+from . import common, options
 
 SUMMARY = "Train a small GPT on the help texts of your Python and watch it learn."
 EXAMPLE = "python -m minillm demo --out runs/demo"
@@ -30,10 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    options.check(arguments)
     started = time.perf_counter()
     steps = arguments.steps
-    if steps < 1:
-        raise ValueError(f"--steps must be at least 1, got {steps}")
     recipe = dataclasses.replace(common.PRESETS["demo"], steps=steps)
     recipe = dataclasses.replace(recipe, warmup=min(recipe.warmup, steps // 10))
     text, source = common.load_text(arguments.text)
@@ -48,11 +47,17 @@ def run(arguments: argparse.Namespace) -> int:
         f"It trains on the first 90 % and is tested on the rest.\n"
     )
     history = train_and_show(task, prompt, arguments.workers)
-    if history.interrupted:
+    if len(history.losses) < steps:
+        save_interrupted(task, out, len(history.losses))
         return 130
+    problems: list[
+        OSError
+    ] = []  # saved before anything that Ctrl-C could end; told after the results
+    common.attempt(problems, common.save_model, task.model, task.tokenizer, out)
+    show_sample(task, prompt, f"After {steps} steps:")
     baselines = show_comparison(task, history.history["val_loss"][-1])
-    out = Path(arguments.out)
-    common.save_model(task.model, task.tokenizer, out)
+    if problems:
+        raise problems[0]
     save_pictures(task, history, baselines, out)
     print(
         f"\nSaved in {out}: the model, loss.png and attention.png, after "
@@ -61,11 +66,21 @@ def run(arguments: argparse.Namespace) -> int:
         f"  python -m minillm gradcheck\n"
         f"  python -m minillm train --text {shlex.quote(arguments.text or 'FILE')} --out runs/mine"
     )
-    return 0
+    return 130 if history.interrupted else 0
+
+
+def save_interrupted(task: common.Task, out: Path, steps: int) -> None:
+    """Save what was trained before Ctrl-C, and say where."""
+    folder = common.folder_of_interrupted(out)
+    common.save_model(task.model, task.tokenizer, folder)
+    print(
+        f"The model as it was after {steps} of {task.recipe.steps} steps is saved in {folder}.\n"
+        f"next:  python -m minillm generate --model {shlex.quote(str(folder))}"
+    )
 
 
 def train_and_show(task: common.Task, prompt: str, workers: int | None) -> History:
-    """Train, with a sample before, halfway and after."""
+    """Train, with a sample before and halfway."""
     steps = task.recipe.steps
 
     def on_step(step: int, history: History) -> None:
@@ -73,7 +88,7 @@ def train_and_show(task: common.Task, prompt: str, workers: int | None) -> Histo
             show_sample(task, prompt, f"Halfway, after {step} steps:")
 
     show_sample(task, prompt, "Before training, it writes noise:")
-    history = fit(
+    return fit(
         task.model,
         task.optimizer,
         task.train,
@@ -86,9 +101,6 @@ def train_and_show(task: common.Task, prompt: str, workers: int | None) -> Histo
         on_step=on_step,
         workers=workers,
     )
-    if not history.interrupted:
-        show_sample(task, prompt, f"After {steps} steps:")
-    return history
 
 
 def show_sample(task: common.Task, prompt: str, title: str) -> None:

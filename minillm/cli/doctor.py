@@ -21,6 +21,7 @@ from ..models import GPT2Config, GPT2LMHeadModel
 from ..optim import AdamW
 from ..training import load_checkpoint, save_checkpoint
 from ..version import __version__
+from . import options
 
 SUMMARY = "Check every operation on a device, train there, measure it, and print a report to paste."
 EXAMPLE = "python -m minillm doctor --device cuda --out report.txt"
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    options.check(arguments)
     device = Device(arguments.device) if arguments.device else best_device()
     lines: list[str] = []
 
@@ -54,6 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
     if failures:
         say("Something is wrong: please open an issue with this report.")
     if arguments.out:
+        Path(arguments.out).parent.mkdir(parents=True, exist_ok=True)
         Path(arguments.out).write_text("\n".join(lines) + "\n", encoding="utf-8")
     return 1 if failures else 0
 

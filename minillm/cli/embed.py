@@ -1,13 +1,14 @@
 """python -m minillm embed: how alike texts are, by the cosine of their embeddings."""
 
 import argparse
+from pathlib import Path
 
 import numpy as np
 
 from ..autograd import no_grad
 from ..models import BertModel
 from ..tokenizers import BertTokenizer
-from . import weights
+from . import model_kinds, options, weights
 
 SUMMARY = "Compare texts: cosine similarities of their embeddings."
 EXAMPLE = 'python -m minillm embed "A man eats." "Someone has a meal." "It rains."'
@@ -15,14 +16,23 @@ LONGEST = 256  # tokens: the model was trained on texts of this length
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("texts", nargs="+", metavar="TEXT", help="two texts or more")
+    parser.add_argument(
+        "texts", nargs="+", metavar="TEXT", type=options.text, help="two texts or more"
+    )
     parser.add_argument("--model", metavar="FOLDER", help="a BERT; all-MiniLM-L6-v2 if not given")
 
 
 def run(arguments: argparse.Namespace) -> int:
+    options.check(arguments)
     if len(arguments.texts) < 2:
         raise ValueError('a comparison needs two texts or more, each in quotes: embed "a" "b"')
+    if not all(text.strip() for text in arguments.texts):
+        raise ValueError(
+            f"TEXT {[bool(t.strip()) for t in arguments.texts].index(False) + 1} is empty: give texts "
+            "with words in them"
+        )
     folder = arguments.model or weights.find("minilm", "embed")
+    model_kinds.check("embed", Path(folder), "bert")
     model, tokenizer = BertModel.from_pretrained(folder), BertTokenizer.from_pretrained(folder)
     length = min(LONGEST, model.config.max_position_embeddings)
     batch = tokenizer(arguments.texts, padding=True, truncation=True, max_length=length)

@@ -1,11 +1,12 @@
 """python -m minillm finetune: teach a pretrained BERT to tell classes of texts apart."""
 
 import argparse
+import math
 import shlex
 import time
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -20,11 +21,16 @@ from ..terminal import columns_of, pad, shorten, wrap
 from ..training import History
 from ..viz import plot_curves
 from ..viz.figures import new_figure
-from . import weights
+from . import common, model_kinds, options, weights
 
 SUMMARY = "Fine-tune a pretrained BERT on texts with labels, and see what it gained."
 EXAMPLE = "python -m minillm finetune --data reviews.tsv --task sentiment --method lora"
 TASKS = ("sentiment", "classification")
+LEARNING = (  # what only matters where something is learned
+    "task", "out", "validation", "new_head", "seed", "method", "freeze", "lora_r", "lora_alpha",
+    "adapter_size", "gradual_unfreezing", "epochs", "patience", "lr", "layerwise_decay",
+    "weight_decay", "batch_size",
+)  # fmt: skip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a file like --data, or the share of that which is held back",
     )
     parser.add_argument(
-        "--predict", nargs="+", metavar="TEXT", help="say the classes of these texts"
+        "--predict",
+        nargs="+",
+        metavar="TEXT",
+        type=options.text,
+        help="say the classes of these texts",
     )
     parser.add_argument("--new-head", action="store_true", help="even if the model has a head")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same result")
@@ -91,6 +101,8 @@ def add_training_arguments(how: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    options.check(arguments)
+    check_choices(arguments)
     if arguments.data is None and arguments.predict is None:
         raise ValueError(
             "there is nothing to do: give --data FILE to learn from, or --predict TEXT"
@@ -98,6 +110,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.predict is not None and not all(text.strip() for text in arguments.predict):
         raise ValueError("--predict: a text is empty")
     folder = Path(arguments.model or weights.find("minilm", "finetune"))
+    model_kinds.check("finetune", folder, "bert")
     if arguments.data is None:
         classifier = TextClassifier.from_pretrained(folder, max_length=arguments.max_length)
         classifier.model.to(Device(arguments.device))
@@ -108,8 +121,23 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def check_choices(arguments: argparse.Namespace) -> None:
+    """Raise a ValueError for options that would change nothing."""
+    if arguments.data is None:
+        options.need(arguments, LEARNING, "--data")
+    if arguments.method != "full":
+        options.need(arguments, ("freeze", "gradual_unfreezing"), "--method full")
+    if arguments.method != "lora":
+        options.need(arguments, ("lora_r", "lora_alpha"), "--method lora")
+    if arguments.method != "adapters":
+        options.need(arguments, ("adapter_size",), "--method adapters")
+
+
 def learn(folder: Path, arguments: argparse.Namespace) -> TextClassifier:
-    """Fine-tune, show, save."""
+    """Fine-tune, show, save.
+
+    Raises   KeyboardInterrupt after Ctrl-C, once what was trained is saved
+    """
     settings = settings_of(arguments)
     out = Path(arguments.out)
     train, validation = read_data(folder, arguments)
@@ -134,12 +162,34 @@ def learn(folder: Path, arguments: argparse.Namespace) -> TextClassifier:
     rows.append(Row("before", scores(classifier.predict(validation.texts), validation)))
     started = time.perf_counter()
     history = finetune(classifier, train, validation, settings, rng=rng)
-    if history.interrupted:
-        raise KeyboardInterrupt
+    steps = settings.epochs * math.ceil(len(train.texts) / settings.batch_size)
+    if history.interrupted and history.stopped_at is None and len(history.losses) < steps:
+        save_interrupted(classifier, out, len(history.losses), steps)
+    problems: list[
+        OSError
+    ] = []  # saved before anything that Ctrl-C could end; told after the results
+    common.attempt(problems, classifier.save_pretrained, out)
     rows.append(Row("after", scores(classifier.predict(validation.texts), validation)))
     print(f"{trainable_parameters(classifier.model)}; {time.perf_counter() - started:.0f} s")
     show(rows, history, train, settings)
-    classifier.save_pretrained(out)
+    if problems:
+        raise problems[0]
+    save_results(rows, history, settings, out)
+    if history.interrupted:
+        raise KeyboardInterrupt
+    return classifier
+
+
+def save_interrupted(classifier: TextClassifier, out: Path, done: int, steps: int) -> NoReturn:
+    """Save what was trained before Ctrl-C, say where, and pass the Ctrl-C on."""
+    folder = common.folder_of_interrupted(out)
+    classifier.save_pretrained(folder)
+    print(f"the model as it was after {done} of at most {steps} steps is saved in {folder}")
+    raise KeyboardInterrupt
+
+
+def save_results(rows: list[Row], history: History, settings: FinetuneSettings, out: Path) -> None:
+    """Write the figures and the picture, and say what is where."""
     figures = {row.name: row.values for row in rows}
     write_json(out / "result.json", {"settings": vars(settings), "validation": figures})
     draw(history, rows[0].values["accuracy"], out / "picture.png")
@@ -147,7 +197,6 @@ def learn(folder: Path, arguments: argparse.Namespace) -> TextClassifier:
         print(f"the adapter alone, in the format of PEFT: {out / 'adapter'}")
     print(f'saved in {out}\nnext:  python -m minillm finetune --model {shlex.quote(str(out))} '
           '--predict "a text"')  # fmt: skip
-    return classifier
 
 
 def settings_of(arguments: argparse.Namespace) -> FinetuneSettings:
@@ -155,10 +204,6 @@ def settings_of(arguments: argparse.Namespace) -> FinetuneSettings:
 
     Raises   ValueError for a number that makes no sense
     """
-    for name in ("epochs", "patience", "batch_size", "lora_r", "adapter_size"):
-        if getattr(arguments, name) < 1:
-            flag = name.replace("_", "-")
-            raise ValueError(f"--{flag} must be at least 1, got {getattr(arguments, name)}")
     names = ("method", "lora_r", "lora_alpha", "adapter_size", "epochs", "lr", "layerwise_decay",
              "gradual_unfreezing", "weight_decay", "batch_size", "patience")  # fmt: skip
     given = {name: getattr(arguments, name) for name in names}

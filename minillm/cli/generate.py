@@ -12,17 +12,20 @@ from ..backend import to_numpy
 from ..generation import TextStreamer
 from ..models import GPT2LMHeadModel, TextGenRNN, TextGenRNNTokenizer
 from ..models.textgenrnn import VOCABULARY_FILE, WEIGHTS_FILE
-from . import common
+from . import common, model_kinds, options
 
 SUMMARY = "Write on from a prompt with a saved model."
 EXAMPLE = "python -m minillm generate --prompt 'The ' --top-p 0.9"
+DEFAULT = "runs/demo"  # where the demo saves
 EARLY_STOPPING: dict[str, bool | str] = {"no": False, "yes": True, "never": "never"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--model", metavar="FOLDER", default="runs/demo", help="a saved model")
+    parser.add_argument("--model", metavar="FOLDER", default=DEFAULT, help="a saved model")
     parser.add_argument(
-        "--prompt", help="the beginning; a line end by default, nothing for a textgenrnn"
+        "--prompt",
+        type=options.text,
+        help="the beginning; a line end by default, nothing for a textgenrnn",
     )
     parser.add_argument("--tokens", type=int, default=400, help="how many tokens to write at most")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same text")
@@ -86,6 +89,8 @@ def add_beams(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    options.check(arguments)
+    check_choices(arguments)
     model, tokenizer = load(Path(arguments.model))
     prompt = arguments.prompt
     if prompt is None:  # the texts that textgenrnn learned from are single lines
@@ -120,9 +125,39 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def check_choices(arguments: argparse.Namespace) -> None:
+    """Raise a ValueError for options that contradict each other, or change nothing together."""
+    drawing = ("temperature", "top_k", "top_p")
+    number, beams = arguments.num_return_sequences, arguments.num_beams
+    if beams > 1:
+        options.without_effect(arguments, ("greedy", *drawing), "with --num-beams")
+        if number > beams:
+            raise ValueError(
+                f"--num-beams {beams} finds {beams} texts, --num-return-sequences asks for {number}: "
+                "ask for fewer, or use more beams"
+            )
+    else:
+        options.need(arguments, ("length_penalty", "early_stopping"), "--num-beams")
+    if arguments.greedy:
+        options.without_effect(arguments, drawing, "with --greedy")
+        if number > 1 and beams == 1:
+            raise ValueError(
+                f"--num-return-sequences {number} would write the same text {number} times with "
+                f"--greedy: leave out one of them, or take --num-beams {number} instead of --greedy"
+            )
+    if arguments.attention is None:
+        options.need(arguments, ("attention_layer",), "--attention")
+
+
 def load(folder: Path) -> tuple[Any, Any]:
     """The model and the tokenizer of a folder: one that minillm saved, or a textgenrnn."""
+    if not folder.exists() and folder == Path(DEFAULT):
+        raise FileNotFoundError(
+            f"there is no model in {DEFAULT} yet: make one with python -m minillm demo, or give the "
+            "folder of another one with --model"
+        )
     if not (folder / WEIGHTS_FILE).is_file():
+        model_kinds.check("generate", folder, "gpt2")
         return common.load_model(folder)
     tokenizer = TextGenRNNTokenizer.from_file(folder / VOCABULARY_FILE)
     start = tokenizer.start_token_id

@@ -13,12 +13,13 @@ from tqdm import tqdm
 from ..classroom import ClassTable, Limits, Submission, SubmissionResult, grade_all
 from ..classroom.report import file_report
 from ..classroom.submissions import find_submissions, is_submission
-from ..classroom.tables import choose_columns, to_csv, to_html, to_json, to_text
+from ..classroom.tables import choose_columns, only, to_csv, to_html, to_json, to_text
 from ..gradcheck.cases import cases, operation_names
 from ..gradcheck.language import say
 from ..gradcheck.report import error_in_words
 from ..gradcheck.suite import check_operations
 from ..terminal import columns_of, pad
+from . import options
 
 SUMMARY = (
     "Check the backward pass of every operation, of those named, of the functions in a "
@@ -84,6 +85,7 @@ def _add_mutant_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    options.check(arguments)
     require_sense(arguments)
     if arguments.mutants:
         from .mutant_report import run_mutants
@@ -101,6 +103,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def require_sense(arguments: argparse.Namespace) -> None:
     """Raise a ValueError for options that belong to different uses of the command."""
+    if not all(name.strip() for name in arguments.names):
+        raise ValueError("a name is empty: give the name of an operation, a file or a folder")
     files = [name for name in arguments.names if is_submission(name)]
     operations = [name for name in arguments.names if name not in files]
     of_class = [option for option in CLASS_OPTIONS if getattr(arguments, option) is not None]
@@ -119,6 +123,9 @@ def require_sense(arguments: argparse.Namespace) -> None:
         raise ValueError(
             f"{_flag(of_class[0])} is for files of students: name a .py file, a notebook or a folder"
         )
+    if arguments.list and (operations or arguments.seed):
+        others = [*operations, *["--seed"] * bool(arguments.seed)]
+        raise ValueError(f"--list shows all operations: leave out {' '.join(others)}")
     if files and (arguments.list or arguments.seed):
         flag = "--list" if arguments.list else "--seed"
         raise ValueError(f"{flag} is for operations of the library: leave it out with {files[0]}")
@@ -171,10 +178,10 @@ def run_students(arguments: argparse.Namespace) -> int:
     level = 3 if arguments.hints is None else arguments.hints
     targets = {kind: _target(getattr(arguments, kind)) for kind in ("csv", "html", "json")}
     submissions = find_submissions(arguments.names)
+    asked = asked_functions(arguments.functions)
     folder = any(Path(name).is_dir() for name in arguments.names)
     started = time.perf_counter()
     results = grade_with_bar(submissions, limits, 2 if arguments.jobs is None else arguments.jobs)
-    asked = [name.strip() for name in (arguments.functions or "").split(",") if name.strip()]
     table = ClassTable(results, choose_columns(results, asked), level)
     writers = {"csv": to_csv, "html": to_html, "json": to_json}
     if folder:
@@ -183,12 +190,28 @@ def run_students(arguments: argparse.Namespace) -> int:
         count = "1 submission" if len(results) == 1 else f"{len(results)} submissions"
         print(f"\n{count} in {seconds:.1f} s")
     else:
+        # an assignment says itself what counts, and its notebook holds nothing else
+        results = [only(r, table.columns) if asked and not r.seed else r for r in results]
         print("\n\n".join(file_report(result, level) for result in results))
     for kind, path in targets.items():
         if path:
             path.write_text(writers[kind](table), encoding="utf-8", newline="")
             print(f"written: {path}")
     return 0 if folder or all(result.passed for result in results) else 1
+
+
+def asked_functions(text: str | None) -> list[str]:
+    """The names in --functions; none if the option was not given.
+
+    Raises   ValueError if it was given and holds no name
+
+    >>> asked_functions("softmax, gelu")
+    ['softmax', 'gelu']
+    """
+    names = [name.strip() for name in (text or "").split(",") if name.strip()]
+    if text is not None and not names:
+        raise ValueError(f"--functions is {text!r}: name functions, such as softmax,layer_norm")
+    return names
 
 
 def _target(name: str | None) -> Path | None:

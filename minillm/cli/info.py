@@ -11,7 +11,7 @@ import numpy as np
 from ..backend import INSTALL_LINE, Device
 from ..gradcheck.cases import operation_names
 from ..version import __version__
-from . import model_info
+from . import model_info, options
 
 SUMMARY = "Show versions, processor and devices; or what training a model costs."
 EXAMPLE = "python -m minillm info --config nanogpt-cpu --measure"
@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    options.check(arguments)
     if arguments.config is not None:
         model_info.describe(
             arguments.config, arguments.batch_size, arguments.length, arguments.measure

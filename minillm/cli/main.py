@@ -18,7 +18,7 @@ from . import (
     train,
     weights,
 )
-from .common import USER_ERRORS
+from .errors import USER_ERRORS, sentence
 
 COMMANDS = {
     "demo": demo,
@@ -65,6 +65,7 @@ def main(argv: list[str] | None = None) -> int:
             formatter_class=HelpFormatter,
         )
         module.add_arguments(sub)
+        sub.set_defaults(parser=sub)  # which knows how the options are typed
     arguments = parser.parse_args(argv)
     for stream in (sys.stdout, sys.stderr):  # a Windows console may not be UTF-8
         if hasattr(stream, "reconfigure"):
@@ -80,5 +81,6 @@ def main(argv: list[str] | None = None) -> int:
     except USER_ERRORS as error:
         if arguments.traceback:
             raise
-        print(f"minillm {arguments.command}: error: {error}", file=sys.stderr)
+        said = sentence(error, arguments.parser)
+        print(f"minillm {arguments.command}: error: {said}", file=sys.stderr)
         return 1

@@ -7,9 +7,18 @@ from typing import Any
 
 from ..tasks import TASKS, run_task, task_module
 from ..terminal import wrap
+from . import options
+from .errors import options_of
 
 SUMMARY = "Train a model for a task, and see how good it is: without a name, the list."
 EXAMPLE = "python -m minillm task semantic-roles --language chinese"
+
+
+# sizes that a task does not have: its models are no Transformers
+UNUSED: dict[str | None, tuple[str, ...]] = {
+    "word-vectors": ("steps", "batch_size", "lr", "layers", "heads", "device"),
+    "bias": ("heads",),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    options.check(arguments)
+    check_choices(arguments)
     if arguments.name is None:
         print(overview())
         return 0
@@ -47,6 +58,16 @@ def run(arguments: argparse.Namespace) -> int:
     files = save(result, out)
     print(f"{time.perf_counter() - started:.0f} s; saved {', '.join(map(str, files))}")
     return 0
+
+
+def check_choices(arguments: argparse.Namespace) -> None:
+    """Raise a ValueError for options that would change nothing."""
+    if arguments.name is None:
+        options.need(arguments, options_of(arguments.parser), "NAME, the name of a task")
+    unused = UNUSED.get(arguments.name, ())
+    options.without_effect(arguments, unused, f"on {arguments.name}")
+    if arguments.data not in (None, "toy"):
+        options.without_effect(arguments, ["language"], f"with --data {arguments.data}")
 
 
 def save(result: Any, out: Path) -> list[Path]:

@@ -9,6 +9,7 @@ from ..data import python_topics, read_text
 from ..terminal import pad, shorten
 from ..tokenizers import BertTokenizer, CharTokenizer, GPT2Tokenizer, load_tokenizer
 from ..tokenizers.explanation import visible
+from . import options
 
 SUMMARY = "Show the tokens of a text: ids, tokens, bytes; or train a tokenizer."
 EXAMPLE = "python -m minillm tokenize --explain 'a text of yours'"
@@ -18,7 +19,9 @@ TOKEN, HEX = 30, 36  # columns; with the others a line has at most 88
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("text", metavar="TEXT", nargs="?", help="the text to cut into tokens")
+    parser.add_argument(
+        "text", metavar="TEXT", nargs="?", type=options.text, help="the text to cut into tokens"
+    )
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
         "--tokenizer",
@@ -33,6 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    options.check(arguments)
+    if arguments.tokenizer is not None:
+        options.without_effect(arguments, ("kind", "vocab_size"), "with --tokenizer")
+    if arguments.text is None and arguments.out is not None:
+        options.need(arguments, ("explain",), "a TEXT")
     if arguments.text is None and arguments.out is None:
         raise ValueError("give a TEXT to cut into tokens, or --out FOLDER to save a tokenizer")
     tokenizer = _tokenizer(arguments)

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 
 from ..cluster import Ranks
-from ..training import History, bits_per_byte, fit, perplexity, uniform_loss
-from ..training.checkpoint import read_index
-from . import common
+from ..training import History, NotSavedError, bits_per_byte, fit, perplexity, uniform_loss
+from . import common, options, resuming
+from .errors import USER_ERRORS, sentence
 
 SUMMARY = "Train a small GPT on a text, character by character."
 EXAMPLE = "python -m minillm train --text poems.txt --out runs/poems --steps 500"
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     ranks = Ranks()
     try:
         ready, error = prepare(arguments, ranks), None
-    except common.USER_ERRORS as found:
+    except USER_ERRORS as found:
         if ranks.size == 1:
             raise
         ready, error = None, found
@@ -59,15 +59,17 @@ def run(arguments: argparse.Namespace) -> int:
             return train(*ready, arguments, ranks)
         if ranks.rank != failed.argmax():
             return 0  # the status of the job is that of the rank that failed
-        if error is not None and arguments.traceback:
-            raise error
-        print(f"minillm train: error: {error}", file=sys.stderr)
+        if error is not None:
+            if arguments.traceback:
+                raise error
+            print(f"minillm train: error: {sentence(error, arguments.parser)}", file=sys.stderr)
         ranks.linger()
         return 1
 
 
 def prepare(arguments: argparse.Namespace, ranks: Ranks) -> tuple[common.Task, str]:
     """(what to train, on what text), after saying so."""
+    options.check(arguments)
     changes = {
         field.name: value
         for field in dataclasses.fields(common.Recipe)
@@ -76,9 +78,15 @@ def prepare(arguments: argparse.Namespace, ranks: Ranks) -> tuple[common.Task, s
     recipe = dataclasses.replace(common.PRESETS[arguments.preset], **changes)
     if "warmup" not in changes:
         recipe = dataclasses.replace(recipe, warmup=min(recipe.warmup, recipe.steps // 10))
-    check_folder(Path(arguments.out), recipe.steps, arguments.resume)
+    if recipe.width % recipe.heads:
+        raise ValueError(f"--width {recipe.width} must be a multiple of --heads {recipe.heads}")
+    if recipe.warmup > recipe.steps:
+        raise ValueError(f"--warmup {recipe.warmup} must be at most --steps {recipe.steps}")
+    before = resuming.check(Path(arguments.out), recipe, arguments.resume)
     text, source = common.load_text(arguments.text)
     task = common.prepare(text, recipe, arguments.seed, arguments.device)
+    if before is not None:
+        resuming.require_characters(Path(arguments.out), before, task.tokenizer.characters)
     if ranks.first:
         several = f"; {ranks.size} processes" if ranks.size > 1 else ""
         print(
@@ -88,15 +96,43 @@ def prepare(arguments: argparse.Namespace, ranks: Ranks) -> tuple[common.Task, s
             f"{recipe.heads} heads, width {recipe.width}; {recipe.steps} steps, "
             f"seed {arguments.seed}{several}"
         )
+        if before is not None and before["step"] == recipe.steps:
+            print(f"step {recipe.steps} is reached already; to go on, give more --steps")
         Path(arguments.out).mkdir(parents=True, exist_ok=True)  # what cannot be made fails now
     return task, source
 
 
 def train(task: common.Task, source: str, arguments: argparse.Namespace, ranks: Ranks) -> int:
     """Train, and on the first rank save and show the result."""
-    out = Path(arguments.out)
     started = time.perf_counter()
-    history = fit(
+    problems: list[OSError] = []  # whatever cannot be written, the rest is shown and saved
+    try:
+        history = train_model(task, arguments, ranks)
+    except NotSavedError as error:
+        history = error.history
+        problems.append(error)
+    if not ranks.first:
+        return 0
+    status = 130 if history.interrupted else 0
+    if len(history.losses) >= task.recipe.steps:
+        out = Path(arguments.out)
+        saved = common.attempt(problems, common.save_model, task.model, task.tokenizer, out)
+        seconds = time.perf_counter() - started
+        print_result(task, history.history["val_loss"][-1], seconds, out if saved else None)
+        picture = Path(arguments.picture or out / "loss.png")
+        common.attempt(problems, draw_losses, history, len(task.tokenizer), source, picture)
+    if problems:
+        said = "; ".join(sentence(problem, arguments.parser) for problem in problems)
+        print(f"minillm train: error: {said}", file=sys.stderr)
+        status = 1
+    if status:
+        ranks.linger()
+    return status
+
+
+def train_model(task: common.Task, arguments: argparse.Namespace, ranks: Ranks) -> History:
+    """What `fit` does with the options of the command line."""
+    return fit(
         task.model,
         task.optimizer,
         task.train,
@@ -107,45 +143,25 @@ def train(task: common.Task, source: str, arguments: argparse.Namespace, ranks: 
         clip=task.recipe.clip,
         accumulate=arguments.accumulate,
         evaluate_every=arguments.evaluate_every,
-        checkpoint=out / "checkpoint",
+        checkpoint=Path(arguments.out) / "checkpoint",
         resume=arguments.resume,
         workers=arguments.workers,
         ranks=ranks if ranks.size > 1 else None,
+        extra=resuming.describe(task.recipe, task.tokenizer.characters),
     )
-    if not ranks.first:
-        return 0
-    if history.interrupted:
-        ranks.linger()
-        return 130
-    common.save_model(task.model, task.tokenizer, out)
-    print_result(task, history.history["val_loss"][-1], time.perf_counter() - started, out)
-    picture = Path(arguments.picture or out / "loss.png")
-    draw_losses(history, len(task.tokenizer), source, picture)
-    return 0
 
 
-def check_folder(out: Path, steps: int, resume: bool) -> None:
-    """Neither a new training over an old one, nor an old one that has nothing left to do."""
-    if not (out / "checkpoint" / "checkpoint.json").exists():
-        return
-    if not resume:
-        raise ValueError(
-            f"{out} already holds a training: go on with --resume, or choose another --out"
-        )
-    if (done := read_index(out / "checkpoint")["step"]) >= steps:
-        raise ValueError(f"{out} is at step {done} already: ask for more --steps than that")
-
-
-def print_result(task: common.Task, loss: float, seconds: float, out: Path) -> None:
-    """The validation loss in three units, and what to do with the model."""
+def print_result(task: common.Task, loss: float, seconds: float, out: Path | None) -> None:
+    """The validation loss in three units, and what to do with the model if it could be saved."""
     targets = len(task.validation_ids) - 1
     bits = bits_per_byte(loss, targets, len(task.validation_text[1:].encode("utf-8")))
     print(
         f"validation loss {loss:.4f} nats per character over all {targets:,} "
         f"(perplexity {perplexity(loss):.2f},\n{loss / math.log(2):.3f} bits per character, "
-        f"{bits:.3f} bits per byte) after {seconds:.0f} s; "
-        f"saved in {out}\nnext:  python -m minillm generate --model {shlex.quote(str(out))}"
+        f"{bits:.3f} bits per byte) after {seconds:.0f} s" + (f"; saved in {out}" if out else "")
     )
+    if out:
+        print(f"next:  python -m minillm generate --model {shlex.quote(str(out))}")
 
 
 def draw_losses(history: History, vocabulary: int, source: str, path: Path) -> None:

@@ -13,7 +13,7 @@ from .estimators import (
     score_function_gradient,
 )
 from .history import History
-from .loop import NonFiniteLossError, evaluate, fit
+from .loop import NonFiniteLossError, NotSavedError, evaluate, fit
 from .metrics import (
     accuracy,
     answer_tokens,
@@ -40,6 +40,7 @@ __all__ = [
     "EstimatorComparison",
     "History",
     "NonFiniteLossError",
+    "NotSavedError",
     "WeightNormCurves",
     "accuracy",
     "answer_tokens",

@@ -1,5 +1,6 @@
 """The training loop, in full view: batch -> loss -> backward -> clip -> step -> log."""
 
+import errno
 import itertools
 import json
 import math
@@ -34,6 +35,20 @@ from .objective import count_targets, count_tokens, forward_batch, logits_of, ta
 
 class NonFiniteLossError(FloatingPointError):
     """The loss or the gradient became NaN or Inf; the message names the step and the operation."""
+
+
+class NotSavedError(OSError):
+    """The training is done, and the model has its weights, but the last checkpoint was not written.
+
+    history   what `fit` would have returned
+
+    >>> NotSavedError(28, "cannot write x: No space left on device", History()).history
+    History(0 steps)
+    """
+
+    def __init__(self, number: int, message: str, history: History) -> None:
+        super().__init__(number, message)
+        self.history = history
 
 
 def fit(
@@ -81,7 +96,7 @@ def fit(
     resume              go on from the checkpoint in that folder if there is one: the result has the
                         same bits as a training that was never interrupted
     early_stopping      an EarlyStopping: ends the training when the validation data says so, and
-                        gives the model its best weights (but not after Ctrl-C)
+                        gives the model its best weights (but not if Ctrl-C came before)
     on_step             called as on_step(step, history) after each step
     workers             threads that share the rows of each batch, see gradients.py.  By default one for
                         each core where that is known to pay and to give the same mean loss, else 1;
@@ -91,10 +106,12 @@ def fit(
     extra               values of your own to keep in the checkpoint, as JSON can hold them
 
     Returns   the History.  Ctrl-C ends the training after the current step and says where it was
-              saved; a second Ctrl-C ends it at once
+              saved; a second Ctrl-C ends it at once.  After the last step nothing is missing, though
+              history.interrupted tells of the Ctrl-C
     Raises    NonFiniteLossError if the loss or gradient is not finite, before it can spoil the
               parameters; FolderInUseError if another process trains into the checkpoint folder;
-              ValueError for arguments without meaning
+              NotSavedError, which has the history, if the last checkpoint cannot be written (for
+              one before it there is a warning); ValueError for arguments without meaning
 
     >>> from minillm import functional as F
     >>> from minillm.nn import Linear
@@ -159,13 +176,13 @@ def fit(
                 saver.save(step, history, last=step == total)
             if pressed:
                 history.interrupted = True
-                saver.say_goodbye(step, bar)
+                saver.say_goodbye(step, step == total, bar)
             if step == total or history.interrupted:
                 break
-    if early_stopping is not None and not history.interrupted:
+    if early_stopping is not None and len(history.losses) >= total:
         early_stopping.finish(model)
     model.eval()
-    return history
+    return saver.result(history)
 
 
 def evaluate(
@@ -434,6 +451,7 @@ class _Saver:
         self.early_stopping = early_stopping
         self.saved_at: int | None = None  # the step that the folder holds
         self.workers: int | None = None  # the number that this training began with
+        self.failure: OSError | None = None  # why the last checkpoint was not written
 
     def __enter__(self) -> "_Saver":
         return self
@@ -456,7 +474,7 @@ class _Saver:
         return state["step"]
 
     def save(self, step: int, history: History, last: bool) -> None:
-        """Save; in the middle of a training a failure is a warning, because there is a next time."""
+        """Save; a failure stops no training: there is a next time, or `result` tells of it."""
         bad = _not_finite(self.model)
         if bad:
             raise NonFiniteLossError(
@@ -485,7 +503,8 @@ class _Saver:
                 self.early_stopping.remove_older(folder)
         except OSError as error:
             if last:
-                raise
+                self.failure = error
+                return
             warnings.warn(f"step {step}: {error}; the training goes on", stacklevel=4)
         else:
             self.saved_at = step
@@ -496,9 +515,22 @@ class _Saver:
             return "no checkpoint was saved yet"
         return f"the checkpoint of step {self.saved_at} is kept in {self.folder}"
 
-    def say_goodbye(self, step: int, bar: tqdm) -> None:
+    def result(self, history: History) -> History:
+        """The history; or the error of the last checkpoint, which must not take it along."""
+        if self.failure is None:
+            return history
+        raise NotSavedError(
+            self.failure.errno or errno.EIO,
+            f"step {len(history.losses)}, the last one: {self.failure.strerror or self.failure}; "
+            f"{self.kept()}. The training is done, and the model in memory has what it has learned",
+            history,
+        ) from self.failure
+
+    def say_goodbye(self, step: int, last: bool, bar: tqdm) -> None:
         """Tell somebody who pressed Ctrl-C what there is to go on with."""
-        if self.folder is None:
+        if last:
+            text = f"Ctrl-C came at step {step}, the last one: the training is complete."
+        elif self.folder is None:
             text = f"Stopped after step {step}. The model in memory keeps what it has learned."
         elif self.saved_at != step:
             text = f"Stopped after step {step}; {self.kept()}."

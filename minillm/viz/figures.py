@@ -40,6 +40,19 @@ def new_figure(width: float, height: float) -> Any:
     return Figure(figsize=(width, height), layout="constrained")
 
 
+def picture_kinds() -> list[str]:
+    """What the name of a picture may end with; nothing where matplotlib is missing.
+
+    >>> {"png", "pdf", "svg"} <= set(picture_kinds())
+    True
+    """
+    try:
+        from matplotlib.backend_bases import FigureCanvasBase
+    except ImportError:
+        return []
+    return sorted(FigureCanvasBase.get_supported_filetypes())
+
+
 def plot_history(
     history: Any, *, baselines: dict[str, float] | None = None, title: str = "Loss while training"
 ) -> Any:

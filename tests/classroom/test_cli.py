@@ -3,6 +3,7 @@
 import csv
 import inspect
 import json
+import os
 import time
 
 import pytest
@@ -130,6 +131,36 @@ def test_functions_that_count_can_be_named(folder, capsys):
     assert "not counted: layer_norm (in 3)" in out
 
 
+@pytest.mark.parametrize("of", ["folder", "file"])
+def test_a_function_that_nobody_has_is_a_slip_of_the_pen(tmp_path, capsys, of):
+    file = write(tmp_path, "anna.py", SOFTMAX + LAYER_NORM)
+    target = file if of == "file" else tmp_path
+    line = assert_one_line_error(capsys, "gradcheck", target, "--functions", "softmax,sofmax")
+    assert "--functions: no submission has the function 'sofmax'" in line
+    assert "the submissions have layer_norm, softmax" in line
+    line = assert_one_line_error(capsys, "gradcheck", target, "--functions", " ,")
+    assert "--functions is ' ,'" in line
+
+
+def test_functions_that_count_can_be_named_for_a_file(tmp_path, capsys):
+    file = write(tmp_path, "anna.py", WRONG + LAYER_NORM)
+    status, out, _ = run(capsys, "gradcheck", file, "--functions", "layer_norm")
+    assert status == 0
+    assert out.endswith("anna: 1 function, 1 right, 1 of 1 points\n")
+    assert "softmax" not in out
+    status, out, _ = run(capsys, "gradcheck", file, "--functions", "layer_norm,gelu")
+    assert status == 1
+    assert "gelu: missing, 0 of 1" in out
+    assert out.endswith("anna: 2 functions, 1 right, 1 of 2 points\n")
+
+
+def test_everything_counts_in_an_assignment(tmp_path, capsys):
+    run(capsys, "assignment", "--seed", "anna", "--families", 1, "--out", tmp_path)
+    [path] = tmp_path.glob("*.ipynb")
+    line = assert_one_line_error(capsys, "gradcheck", path, "--functions", "softmax")
+    assert "--functions is not for assignments" in line
+
+
 def test_a_subfolder_needs_one_submission(tmp_path):
     write(tmp_path, "none/notes.txt", "")
     write(tmp_path, "one/work.py", SOFTMAX)
@@ -208,11 +239,40 @@ def test_families_are_listed(capsys):
         ([], "--seed is missing"),
         (["--seed", " "], "the seed is empty"),
         (["--seed", "a", "--families", "11"], "within 1 … 10, got 11"),
-        (["--list", "--seed", "a"], "leave out --seed"),
+        (["--seed", "ben", "a", " "], "the seed is empty"),
+        (["--seed", "ben", "a", "ben"], "the seed 'ben' is given twice"),
+        (["--seed", "ben", "anna"], "assignment-anna.ipynb exists and may hold answers"),
+        (["--list", "--seed", "a"], "--seed has no effect with --list"),
+        (["--list", "--families", "3"], "--families has no effect with --list"),
     ],
 )
-def test_a_bad_assignment_is_one_line(capsys, arguments, words):
+def test_a_bad_assignment_is_one_line_and_writes_nothing(
+    tmp_path, monkeypatch, capsys, arguments, words
+):
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path, "assignment-anna.ipynb", "answers")
     assert words in assert_one_line_error(capsys, "assignment", *arguments)
+    assert [path.read_text("utf-8") for path in tmp_path.iterdir()] == ["answers"]
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_assignments_are_written_all_or_none(tmp_path, monkeypatch, capsys, error):
+    def replace(source, target):
+        if "carla" in str(target):
+            raise error
+        return original(source, target)
+
+    original = os.replace
+    monkeypatch.setattr(os, "replace", replace)
+    assert main(["assignment", "--seed", "anna", "ben", "carla", "--out", str(tmp_path)]) in (
+        1,
+        130,
+    )
+    assert capsys.readouterr().out == ""
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setattr(os, "replace", original)
+    assert main(["assignment", "--seed", "anna", "ben", "carla", "--out", str(tmp_path)]) == 0
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 # -------------------------------------------------------------------------------------- errors

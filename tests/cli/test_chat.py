@@ -81,6 +81,15 @@ def test_a_conversation_goes_on_until_quit(llama, capsys, monkeypatch):
     assert sys.stdin.read() == "never read\n"
 
 
+def test_what_is_no_text_is_said_and_the_conversation_goes_on(llama, capsys, monkeypatch):
+    """As a terminal that is set to ASCII gives the bytes of other characters."""
+    type_in(monkeypatch, "caf\udcc3\udca9", "caf\udcff", "/quit")
+    assert main(["chat", "--model", str(llama), "--tokens", "3"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.count("> ") == 3
+    assert captured.err.count("is no text in UTF-8") == 1
+
+
 def test_the_end_of_the_input_ends_the_conversation(llama, monkeypatch, capsys):
     type_in(monkeypatch)
     assert main(["chat", "--model", str(llama)]) == 0

@@ -1,9 +1,11 @@
 """The command line, as a user meets it."""
 
+import errno
 import json
 import os
 import re
 import shlex
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ from matplotlib.image import imread
 import minillm
 from minillm.cli import main
 from minillm.cli.main import COMMANDS
+from minillm.training import loop
 from minillm.training.checkpoint import read_index
 
 WIDTH = 88
@@ -161,6 +164,55 @@ def test_demo_on_a_text_that_lacks_its_prompt_prints_a_command_that_works(tmp_pa
     assert (again.returncode, again.stderr) == (0, "")
 
 
+def press_ctrl_c(monkeypatch, module, step):
+    """In a training that a module starts, after so many steps."""
+    original = module.fit
+
+    def fit(*arguments, on_step=None, **options):
+        def press(number, history):
+            if on_step is not None:
+                on_step(number, history)
+            if number == step:
+                signal.raise_signal(signal.SIGINT)
+
+        return original(*arguments, on_step=press, **options)
+
+    monkeypatch.setattr(module, "fit", fit)
+
+
+def test_ctrl_c_in_the_demo_saves_what_was_trained(tmp_path, monkeypatch, capsys):
+    text, out = write_text(tmp_path), tmp_path / "run"
+    press_ctrl_c(monkeypatch, minillm.cli.demo, step=2)
+    command = ["demo", "--steps", "4", "--text", str(text), "--out", str(out)]
+    for folder in (out, out / "interrupted"):  # the second one does not replace the first
+        assert main(command) == 130
+        said = capsys.readouterr().out
+        assert f"after 2 of 4 steps is saved in {folder}.\n" in said
+        assert main(["generate", "--model", str(folder), "--tokens", "2"]) == 0
+        capsys.readouterr()
+
+
+def test_ctrl_c_at_the_last_step_of_the_demo_lets_it_end(tmp_path, monkeypatch, capsys):
+    text, out = write_text(tmp_path), tmp_path / "run"
+    press_ctrl_c(monkeypatch, minillm.cli.demo, step=2)
+    assert main(["demo", "--steps", "2", "--text", str(text), "--out", str(out)]) == 130
+    assert "Three things to try next" in capsys.readouterr().out
+    assert (out / "model.safetensors").exists()
+
+
+def test_the_demo_shows_its_results_though_it_cannot_save(tmp_path, monkeypatch, capsys):
+    def save_model(*arguments):
+        raise OSError(errno.ENOSPC, "cannot write model: No space left on device")
+
+    monkeypatch.setattr(minillm.cli.common, "save_model", save_model)
+    text, out = write_text(tmp_path), tmp_path / "run"
+    assert main(["demo", "--steps", "2", "--text", str(text), "--out", str(out)]) == 1
+    captured = capsys.readouterr()
+    assert "How good is that?" in captured.out
+    assert "Saved" not in captured.out
+    assert "No space left on device" in captured.err.splitlines()[-1]
+
+
 # -------------------------------------------------------------------------- train and generate
 
 
@@ -209,6 +261,115 @@ def test_train_resumes_to_a_larger_number_of_steps(tmp_path):
     assert train_tiny(text, tmp_path / "run", "--steps", 5, "--resume") == 0
     index = tmp_path / "run" / "checkpoint" / "checkpoint.json"
     assert json.loads(index.read_text(encoding="utf-8"))["step"] == 5
+
+
+def press_ctrl_c_in_the_last_evaluation(monkeypatch, evaluations):
+    left, original = [evaluations], loop.evaluate
+
+    def evaluate(*arguments, **options):
+        left[0] -= 1
+        if not left[0]:
+            signal.raise_signal(signal.SIGINT)
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(loop, "evaluate", evaluate)
+
+
+def test_ctrl_c_after_the_last_step_loses_nothing(tmp_path, monkeypatch, capsys):
+    text = write_text(tmp_path)
+    options = ["--steps", 4, "--evaluate-every", 2]
+    train_tiny(text, tmp_path / "whole", *options)
+    press_ctrl_c_in_the_last_evaluation(monkeypatch, 2)
+    capsys.readouterr()
+    assert train_tiny(text, tmp_path / "run", *options) == 130
+    captured = capsys.readouterr()
+    assert "the training is complete" in captured.out + captured.err
+    assert f"saved in {tmp_path / 'run'}" in captured.out
+    whole, run = ((tmp_path / n / "model.safetensors").read_bytes() for n in ("whole", "run"))
+    assert whole == run
+
+
+def test_resume_of_a_complete_training_saves_its_model(tmp_path, capsys):
+    """As after a kill between the last checkpoint and the model."""
+    text, out = write_text(tmp_path), tmp_path / "run"
+    train_tiny(text, out, "--steps", 3)
+    said = capsys.readouterr().out
+    before = (out / "model.safetensors").read_bytes()
+    (out / "model.safetensors").unlink()
+    assert train_tiny(text, out, "--steps", 3, "--resume") == 0
+    again = capsys.readouterr().out
+    assert (out / "model.safetensors").read_bytes() == before
+    assert "step 3 is reached already" in again
+    loss = re.compile(r"validation loss \S+")
+    assert loss.findall(again) == loss.findall(said)
+    assert train_tiny(text, out, "--steps", 2, "--resume") == 1
+    assert "more --steps" in capsys.readouterr().err
+
+
+def test_there_must_be_something_to_resume(tmp_path, capsys):
+    out = tmp_path / "run"
+    arguments = ["train", "--text", write_text(tmp_path), "--out", out, *TINY.split(), "--resume"]
+    assert_one_line_error(capsys, arguments, "--resume", f"{out} holds no checkpoint")
+    assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "before", "now"),
+    [
+        (["--width", 12], "--width 8", "--width 12"),
+        (["--heads", 1], "--heads 2", "--heads 1"),  # the same shapes, and another model
+        (["--bias"], "no --bias", "--bias"),
+        (["--lr", 0.5, "--block-size", 9], "--block-size 8 --lr 0.001", "--block-size 9 --lr 0.5"),
+    ],
+)
+def test_what_is_resumed_must_have_the_same_sizes(tmp_path, capsys, more, before, now):
+    text, out = write_text(tmp_path), tmp_path / "run"
+    train_tiny(text, out, "--steps", 2)
+    capsys.readouterr()
+    arguments = ["train", "--text", text, "--out", out, *TINY.split(), "--steps", 3, "--resume"]
+    assert_one_line_error(capsys, [*arguments, *more], f"has {before}, and not {now}")
+
+
+def test_what_is_resumed_must_have_the_same_characters(tmp_path, capsys):
+    train_tiny(write_text(tmp_path), tmp_path / "run", "--steps", 2)
+    other = write_text(tmp_path, PROSE.replace("T", "Ä") * 14, "other.txt")
+    capsys.readouterr()
+    arguments = ["train", "--text", other, "--out", tmp_path / "run", *TINY.split(), "--resume"]
+    assert_one_line_error(capsys, [*arguments, "--steps", 3], "give the same --text")
+
+
+def test_a_model_that_is_trained_is_saved_though_its_checkpoint_is_not(
+    tmp_path, monkeypatch, capsys
+):
+    def replace(source, target):
+        if "arrays-00000004" in str(target):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return original(source, target)
+
+    original, out = os.replace, tmp_path / "run"
+    monkeypatch.setattr(os, "replace", replace)
+    assert train_tiny(write_text(tmp_path), out, "--steps", 4, "--evaluate-every", 2) == 1
+    captured = capsys.readouterr()
+    line = captured.err.splitlines()[-1]
+    assert line.startswith("minillm train: error: ")
+    assert "the checkpoint of step 2 is kept" in line
+    assert "validation loss" in captured.out
+    assert f"saved in {out}" in captured.out
+    assert main(["generate", "--model", str(out), "--tokens", "2"]) == 0
+
+
+def test_results_are_shown_though_the_model_cannot_be_saved(tmp_path, monkeypatch, capsys):
+    def save_model(*arguments):
+        raise OSError(errno.ENOSPC, "cannot write model: No space left on device")
+
+    monkeypatch.setattr(minillm.cli.common, "save_model", save_model)
+    assert train_tiny(write_text(tmp_path), tmp_path / "run", "--steps", 2) == 1
+    captured = capsys.readouterr()
+    assert "No space left on device" in captured.err.splitlines()[-1]
+    assert "validation loss" in captured.out
+    assert "saved in" not in captured.out
+    assert "generate" not in captured.out
+    assert (tmp_path / "run" / "loss.png").exists()
 
 
 def test_the_published_recipe_is_the_default():
@@ -383,7 +544,8 @@ def test_a_missing_text_is_one_line(tmp_path, capsys, command):
 
 
 def test_a_folder_as_text_is_one_line(tmp_path, capsys):
-    assert_one_line_error(capsys, ["train", "--text", tmp_path], tmp_path, "folder")
+    arguments = ["train", "--text", tmp_path, "--out", tmp_path / "run"]
+    assert_one_line_error(capsys, arguments, tmp_path, "folder")
 
 
 def test_an_unknown_operation_is_one_line(capsys):
@@ -408,9 +570,11 @@ def test_an_unknown_character_in_the_prompt_is_one_line(trained, capsys):
     ("option", "value", "word"),
     [
         ("--prompt", "", "empty"),
-        ("--temperature", "0", "temperature must be above 0"),
-        ("--top-k", "0", "top_k must be at least 1"),
-        ("--tokens", "-1", "at least 0"),
+        ("--temperature", "0", "--temperature must be above 0"),
+        ("--temperature", "nan", "--temperature must be above 0, got nan"),
+        ("--top-k", "0", "--top-k must be at least 1"),
+        ("--tokens", "-1", "--tokens must be at least 0"),
+        ("--seed", "-1", "--seed must be at least 0, got -1"),
     ],
 )
 def test_a_bad_option_of_generate_is_one_line(trained, capsys, option, value, word):
@@ -420,12 +584,15 @@ def test_a_bad_option_of_generate_is_one_line(trained, capsys, option, value, wo
 @pytest.mark.parametrize(
     ("option", "value", "word"),
     [
-        ("--heads", "3", "multiple of n_head 3"),
-        ("--steps", "0", "at least"),
-        ("--lr", "-1", "lr must be at least 0"),
+        ("--heads", "3", "--width 8 must be a multiple of --heads 3"),
+        ("--steps", "-3", "--steps must be at least 1, got -3"),
+        ("--lr", "-1", "--lr must be at least 0"),
+        ("--lr", "inf", "--lr must be a finite number"),
         ("--device", "tpu", "'tpu' is unknown"),
-        ("--dropout", "2", "probability"),
-        ("--workers", "0", "workers must be an integer of at least 1"),
+        ("--dropout", "2", "--dropout must be at least 0 and below 1, got 2.0"),
+        ("--workers", "0", "--workers must be at least 1"),
+        ("--accumulate", "0", "--accumulate must be at least 1"),
+        ("--seed", "-1", "--seed must be at least 0, got -1"),
     ],
 )
 def test_a_bad_option_of_train_is_one_line(tmp_path, capsys, option, value, word):
@@ -445,7 +612,7 @@ def test_an_existing_training_is_never_overwritten_by_mistake(tmp_path, capsys):
 
 
 def test_errors_of_the_process_are_on_stderr_with_status_1(tmp_path):
-    done = python_m("train", "--text", tmp_path / "nowhere.txt")
+    done = python_m("train", "--text", tmp_path / "nowhere.txt", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stdout == ""
     [line] = done.stderr.splitlines()
@@ -453,7 +620,8 @@ def test_errors_of_the_process_are_on_stderr_with_status_1(tmp_path):
     assert "Traceback" not in line
 
 
-def test_a_traceback_can_be_asked_for(tmp_path):
+def test_a_traceback_can_be_asked_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(FileNotFoundError):
         main(["--traceback", "train", "--text", str(tmp_path / "nowhere.txt")])
 

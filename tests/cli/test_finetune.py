@@ -1,12 +1,15 @@
 """python -m minillm finetune: learns, shows, saves, predicts, and says what is wrong in one line."""
 
+import errno
 import json
+import signal
 
 import numpy as np
 import pytest
 
 from minillm.cli import finetune, main, weights
 from minillm.data import LabelledFile
+from minillm.finetuning import classify
 from minillm.models import (
     BertConfig,
     BertForMaskedLM,
@@ -188,13 +191,17 @@ def test_bad_options_and_folders_are_named(base, data, tmp_path, capsys, monkeyp
     assert "there is no file" in error(capsys, "--model", empty, "--data", data)
     sizes = {"vocab_size": 9, "n_positions": 4, "n_embd": 4, "n_layer": 1, "n_head": 2}
     GPT2LMHeadModel(GPT2Config(**sizes)).save_pretrained(tmp_path / "gpt")
-    assert "'gpt2': give a BERT" in error(capsys, "--model", tmp_path / "gpt", "--data", data)
+    assert "'gpt2': finetune takes the folder of a BERT" in error(
+        capsys, "--model", tmp_path / "gpt", "--data", data
+    )
     assert "--batch-size must be at least 1" in error(capsys, *given, "--batch-size", 0)
     assert "within 0 … 1, got 2" in error(capsys, *given, "--validation", 2)
     assert "there is no file" in error(capsys, *given, "--validation", "nowhere.tsv")
     assert "names layers 1 to 7" in error(capsys, *given, "--freeze", "layers.1-7")
     assert "'lairs' names no part of the model" in error(capsys, *given, "--freeze", "lairs")
-    assert "decay must be within" in error(capsys, *given, "--layerwise-decay", 2)
+    assert "--layerwise-decay must be above 0 and at most 1" in error(
+        capsys, *given, "--layerwise-decay", 2
+    )
     with pytest.raises(SystemExit) as stop:
         call(*given, "--method", "magic")
     assert stop.value.code == 2
@@ -226,3 +233,52 @@ def test_without_matplotlib_everything_but_the_picture(base, data, tmp_path, cap
     assert "no picture: pictures need matplotlib" in capsys.readouterr().out
     assert not (tmp_path / "out" / "picture.png").exists()
     assert (tmp_path / "out" / "model.safetensors").exists()
+
+
+def press_ctrl_c(monkeypatch, step):
+    """In the training, after so many steps."""
+
+    def fit(*arguments, **options):
+        def press(number, history):
+            if number == step:
+                signal.raise_signal(signal.SIGINT)
+
+        return original(*arguments, **{**options, "on_step": press})
+
+    original = classify.fit
+    monkeypatch.setattr(classify, "fit", fit)
+
+
+@pytest.mark.parametrize("method", ["full", "lora", "adapters"])
+def test_ctrl_c_saves_what_was_trained(base, data, tmp_path, capsys, monkeypatch, method):
+    press_ctrl_c(monkeypatch, 2)
+    out = tmp_path / "out"
+    options = ["--method", method, "--epochs", 1, "--batch-size", 8]
+    options += ["--adapter-size", 4] if method == "adapters" else []
+    for folder in (out, out / "interrupted"):  # the second one does not replace the first
+        given = ("--model", base, "--data", data, "--out", out, *options)
+        assert call(*given, "--predict", "a day") == 130
+        captured = capsys.readouterr()
+        assert f"after 2 of at most 3 steps is saved in {folder}" in captured.out
+        assert captured.err.endswith("interrupted\n")
+        assert call("--model", folder, "--predict", "a fine day") == 0
+        capsys.readouterr()
+
+
+def test_ctrl_c_at_the_last_step_lets_it_end(base, data, tmp_path, capsys, monkeypatch):
+    press_ctrl_c(monkeypatch, 3)
+    options = ("--epochs", 1, "--batch-size", 8, "--out", tmp_path / "out")
+    assert call("--model", base, "--data", data, *options) == 130
+    assert "after" in [line.split(" ")[0] for line in capsys.readouterr().out.splitlines()]
+    assert (tmp_path / "out" / "result.json").exists()
+
+
+def test_a_full_disk_does_not_hide_the_results(base, data, tmp_path, capsys, monkeypatch):
+    def save(self, folder):
+        raise OSError(errno.ENOSPC, "cannot write model: No space left on device")
+
+    monkeypatch.setattr(classify.TextClassifier, "save_pretrained", save)
+    assert call("--model", base, "--data", data, "--epochs", 1, "--out", tmp_path / "out") == 1
+    captured = capsys.readouterr()
+    assert "after" in [line.split(" ")[0] for line in captured.out.splitlines()]
+    assert "No space left on device" in captured.err.splitlines()[-1]

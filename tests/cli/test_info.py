@@ -152,7 +152,7 @@ def test_a_folder_without_a_config_is_one_line(tmp_path, capsys):
         (["--length", 65], ["length 65", "64 positions"]),
         (["--length", 1], ["at least 2", "got 1"]),
         (["--length", 0], ["length", "at least 1"]),
-        (["--batch-size", -3], ["batch_size", "-3"]),
+        (["--batch-size", -3], ["--batch-size must be at least 1", "-3"]),
     ],
 )
 def test_sizes_that_do_not_fit_are_one_line(capsys, options, words):

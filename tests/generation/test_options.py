@@ -417,8 +417,8 @@ def test_the_command_writes_several_texts(folder, capsys, words):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--top-p", "2"], "top_p must be above 0 and at most 1"),
-        (["--num-beams", "0"], "num_beams must be an integer of at least 1"),
+        (["--top-p", "2"], "--top-p must be above 0 and at most 1"),
+        (["--num-beams", "0"], "--num-beams must be at least 1"),
         (["--greedy", "--num-return-sequences", "2"], "the same text 2 times"),
         (["--num-beams", "2", "--num-return-sequences", "3"], "use more beams"),
     ],

@@ -24,8 +24,10 @@ from minillm.models import GPT2Config, GPT2LMHeadModel
 from minillm.optim import SGD, Adam, AdamW, schedule
 from minillm.training import (
     CheckpointError,
+    EarlyStopping,
     History,
     NonFiniteLossError,
+    NotSavedError,
     fit,
     load_checkpoint,
     save_checkpoint,
@@ -325,6 +327,55 @@ def test_a_failed_save_at_the_end_is_an_error_and_the_last_one_survives(tmp_path
     model = Line()
     assert load_checkpoint(tmp_path, model)["step"] == 3
     assert model.weight.data[0] == 0.25
+
+
+@pytest.mark.parametrize("stopping", [None, EarlyStopping(patience=9)])
+def test_what_was_trained_outlives_a_failed_save_at_the_end(tmp_path, monkeypatch, stopping):
+    bad = fail_when(os.replace, lambda source, target: "arrays-00000004" in target)
+    model = Line()
+    options = {"checkpoint": tmp_path, "validation": ones(1)}
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", bad)
+        with pytest.raises(NotSavedError) as caught:
+            fit_line(model=model, early_stopping=stopping, **options)
+    assert caught.value.errno == errno.ENOSPC
+    assert "checkpoint of step 3 is kept" in str(caught.value)
+    assert model.weight.data[0] == 0
+    assert not model.training
+    # the losses of w x for w = 1, 0.75, …, and each evaluation after its step
+    assert caught.value.history.losses == [1, 0.75, 0.5, 0.25]
+    assert caught.value.history.history["val_loss"] == [0.75, 0.5, 0.25, 0]
+    fit_line(resume=True, **options)  # the folder is free
+
+
+# ------------------------------------------------------------------- Ctrl-C at the last step
+
+
+class CtrlCAtTheEnd:
+    """Data for validation; whoever evaluates on it in the last step presses Ctrl-C."""
+
+    def __init__(self, steps):
+        self.left = steps
+
+    def __iter__(self):
+        self.left -= 1
+        if not self.left:
+            signal.raise_signal(signal.SIGINT)
+        return iter(ones(1))
+
+
+def test_ctrl_c_during_the_last_evaluation_finds_the_training_complete(tmp_path, capfd):
+    stopping = EarlyStopping(patience=9, mode="max")  # the best is the first
+    model, history = fit_line(
+        checkpoint=tmp_path, validation=CtrlCAtTheEnd(4), early_stopping=stopping, progress=True
+    )
+    assert history.interrupted
+    assert history.history["val_loss"] == [0.75, 0.5, 0.25, 0]
+    assert model.weight.data[0] == 0.75
+    assert load_checkpoint(tmp_path, Line())["step"] == 4
+    captured = capfd.readouterr()
+    assert "the training is complete" in captured.out + captured.err
+    assert "resume" not in captured.out + captured.err
 
 
 # ------------------------------------------------------------------- two processes, one folder
