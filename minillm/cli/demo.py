@@ -50,9 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     if len(history.losses) < steps:
         save_interrupted(task, out, len(history.losses))
         return 130
-    problems: list[
-        OSError
-    ] = []  # saved before anything that Ctrl-C could end; told after the results
+    # saved before anything that Ctrl-C could end; what went wrong with it is told after the results
+    problems: list[OSError] = []
     common.attempt(problems, common.save_model, task.model, task.tokenizer, out)
     show_sample(task, prompt, f"After {steps} steps:")
     baselines = show_comparison(task, history.history["val_loss"][-1])

@@ -165,9 +165,8 @@ def learn(folder: Path, arguments: argparse.Namespace) -> TextClassifier:
     steps = settings.epochs * math.ceil(len(train.texts) / settings.batch_size)
     if history.interrupted and history.stopped_at is None and len(history.losses) < steps:
         save_interrupted(classifier, out, len(history.losses), steps)
-    problems: list[
-        OSError
-    ] = []  # saved before anything that Ctrl-C could end; told after the results
+    # saved before anything that Ctrl-C could end; what went wrong with it is told after the results
+    problems: list[OSError] = []
     common.attempt(problems, classifier.save_pretrained, out)
     rows.append(Row("after", scores(classifier.predict(validation.texts), validation)))
     print(f"{trainable_parameters(classifier.model)}; {time.perf_counter() - started:.0f} s")
