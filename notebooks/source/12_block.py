@@ -447,7 +447,7 @@ for step, expected in (("no residual", 0.87), ("post-norm", 0.26), ("pre-norm", 
 # %% [markdown] exercise="columns" minutes=15 teaches="deriving the backward pass of a normalisation; which axis it is about" catches="the statistics taken for constants, sums over the wrong axis, one of the two ways forgotten"
 # ### Exercise 12.1: the other axis
 #
-# Networks for pictures often normalise *columns*: each feature $c$ gets mean 0 and variance 1 over the $N$ rows of a batch,
+# Networks for pictures often normalise *columns*, which is called batch normalisation (Ioffe & Szegedy 2015): each feature $c$ gets mean 0 and variance 1 over the $N$ rows of a batch,
 # $\hat{x}_{nc} = r_c\,(x_{nc} - \mu_c)$ with $\mu_c = \frac{1}{N} \sum_n x_{nc}$ and $r_c = \big( \frac{1}{N} \sum_n (x_{nc} - \mu_c)^2 + \varepsilon \big)^{-1/2}$. Now every row acts on all
 # others, which is why language models don't do it: a text would be read differently in other company. Write forward and backward, without scale and shift.
 #

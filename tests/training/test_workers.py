@@ -339,6 +339,19 @@ def test_a_loss_of_ones_own_that_is_no_mean_over_targets_is_refused():
     assert (model.weight.numpy() != before).any()
 
 
+def test_a_loss_that_draws_is_not_taken_for_one_that_is_no_mean():
+    class Noisy(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) + default_generator().standard_normal((len(x), 2))
+
+    model = Noisy(3, 2, dtype="float64")
+    loss = lambda out, y: F.mean_squared_error(out, y)  # noqa: E731
+    batch = (np.ones((4, 3)), np.ones((4, 2)))
+    assert not gradients._both_sides(model, loss, batch, 2).agree
+    fit(model, SGD(model.parameters(), lr=0.1), batch, steps=1, loss=loss, workers=2,
+        progress=False)  # fmt: skip
+
+
 def test_a_first_batch_without_targets_proves_nothing_against_a_loss():
     model = nn.Linear(3, 2)
     x, ignored = np.zeros((4, 3), np.float32), np.full(4, -100)
