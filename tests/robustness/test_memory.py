@@ -37,8 +37,11 @@ def is_flat(objects, used):
 
 
 def test_a_step_leaves_nothing_but_its_history(tmp_path):
-    objects, used = left_behind(tmp_path)
-    assert is_flat(objects, used), f"{objects} objects, {used} bytes in {STEPS} steps"
+    # at most twice: a thread that another test has left may wake up once, a leak is there every time
+    found = [left_behind(tmp_path / "first")]
+    if not is_flat(*found[0]):
+        found.append(left_behind(tmp_path / "second"))
+    assert is_flat(*found[-1]), f"(objects, bytes) left in {STEPS} steps: {found}"
 
 
 KEPT = []
