@@ -44,7 +44,12 @@ def atomic_write(path: "str | Path") -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()
+        mode = (
+            temporary.stat().st_mode
+        )  # as the umask wants it; safetensors would let nobody else read
         yield temporary
+        temporary.chmod(mode)
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)

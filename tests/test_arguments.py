@@ -1,6 +1,7 @@
 """Numbers where a student gives something else: one sentence that names the argument."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -65,6 +66,26 @@ LOGITS = Tensor(np.ones((2, 3), np.float32))
             lambda: BertConfig(hidden_dropout_prob=2),
             "hidden_dropout_prob = 2 must be a probability",
         ),
+        (
+            lambda: GPT2Config(layer_norm_epsilon="x"),
+            "layer_norm_epsilon must be a number at least 0",
+        ),
+        (lambda: GPT2Config(n_inner=-4), "GPT2Config: n_inner must be an integer of at least 1"),
+        (
+            lambda: BertConfig(layer_norm_eps=-1),
+            "layer_norm_eps must be a number at least 0, got -1",
+        ),
+        (lambda: BertConfig(num_labels=0), "num_labels must be an integer of at least 1, got 0"),
+        (lambda: BertConfig(classifier_dropout=2.0), "classifier_dropout = 2.0 must be a prob"),
+        (lambda: BertConfig(id2label={"a": "b"}), "id2label must be numbers of classes and their"),
+        (
+            lambda: LlamaConfig(rms_norm_eps=float("nan")),
+            "rms_norm_eps must be a number at least 0",
+        ),
+        (lambda: LlamaConfig(rope_theta=0), "rope_theta must be a number above 0, got 0"),
+        (lambda: LlamaConfig(rope_theta="x"), "rope_theta must be a number above 0, got 'x'"),
+        (lambda: F.gumbel_softmax(LOGITS, temperature="a"), "temperature = 'a' must be positive"),
+        (lambda: F.gumbel_softmax(LOGITS, temperature=1e-310), "1e-310 must be positive"),
         (lambda: LlamaConfig(attention_dropout=-1), "attention_dropout = -1 must be a probability"),
     ],
 )
@@ -104,6 +125,16 @@ def test_numbers_of_numpy_in_a_config_are_saved_as_numbers(tmp_path):
     with pytest.raises(TypeError, match=r"JSON cannot hold .* a set"):
         write_json(tmp_path / "config.json", {1, 2})
     assert GPT2LMHeadModel.from_pretrained(tmp_path).config.vocab_size == 7
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="Windows has no such rights")
+def test_others_may_read_what_is_saved_if_the_umask_says_so(tmp_path):
+    before = os.umask(0o027)
+    try:
+        GPT2LMHeadModel(GPT2Config(7, 4, 2, 1, 1)).save_pretrained(tmp_path)
+    finally:
+        os.umask(before)
+    assert {oct(path.stat().st_mode & 0o777) for path in tmp_path.iterdir()} == {"0o640"}
 
 
 def test_an_epsilon_of_numpy_leaves_float32_what_it_is():

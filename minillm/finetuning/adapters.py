@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 
 from .. import functional as F
+from ..arguments import is_whole
 from ..autograd import Tensor
 from ..backend import beside, default_generator
 from ..nn import LayerNorm, Linear, Module, RMSNorm
 from .freezing import freeze, unfreeze
-from .modules import ends_with, find_linears, replace_module
+from .modules import ends_with, find_linears, replace_module, require_plain
 
 # the last projection of both sublayers: GPT-2; Llama; BERT; our own Transformer
 SUBLAYERS = (
@@ -93,8 +94,9 @@ def add_adapters(
     for path, layer in found.items():
         if isinstance(layer, AdaptedLinear):
             raise ValueError(f"add_adapters: {path} has an adapter already")
+        require_plain("add_adapters", path, layer)
         width = layer.weight.shape[1]
-        if isinstance(size, bool) or not isinstance(size, int) or not 1 <= size <= width:
+        if not is_whole(size) or not 1 <= size <= width:
             raise ValueError(
                 f"add_adapters: size must be an integer from 1 to the width {width} of {path}, got "
                 f"{size!r}"

@@ -30,6 +30,7 @@ from typing import Any
 
 import numpy as np
 
+from ..arguments import is_number, require_whole
 from ..autograd import no_grad
 from ..data import LengthBatches
 from ..models import BertConfig, BertForSequenceClassification, BertModel
@@ -43,7 +44,7 @@ from .bitfit import bitfit
 from .freezing import GradualUnfreezing, freeze, layerwise_groups, unfreeze
 from .lora import LoraConfig, add_lora, merge_lora, unmerge_lora
 from .modules import matches
-from .peft_files import save_lora
+from .peft_files import CONFIG, WEIGHTS, save_lora
 
 # what may learn -> a learning rate that suits it: the fewer numbers learn, the faster they may
 METHODS = {"full": 5e-5, "head": 1e-3, "lora": 5e-4, "bitfit": 1e-3, "adapters": 5e-4}
@@ -98,8 +99,18 @@ class FinetuneSettings:
                 raise ValueError(
                     f"{name} goes with method 'full': {self.method!r} says itself what learns"
                 )
-        if self.lr is not None and not 0 < self.lr < np.inf:
+        for name in ("lora_r", "adapter_size", "epochs", "batch_size", "patience"):
+            require_whole("FinetuneSettings", name, getattr(self, name))
+        if self.gradual_unfreezing is not None:
+            require_whole("FinetuneSettings", "gradual_unfreezing", self.gradual_unfreezing)
+        if self.lr is not None and not (is_number(self.lr) and 0 < self.lr < np.inf):
             raise ValueError(f"lr must be a number above 0, got {self.lr!r}")
+        if not (is_number(self.layerwise_decay) and 0 < self.layerwise_decay <= 1):
+            raise ValueError(
+                f"layerwise_decay must be within 0 < decay <= 1, got {self.layerwise_decay!r}"
+            )
+        if not (is_number(self.weight_decay) and self.weight_decay >= 0):
+            raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay!r}")
 
     @property
     def frozen(self) -> list[str]:
@@ -186,6 +197,8 @@ class TextClassifier:
         rng: np.random.Generator | None = None,
     ) -> LengthBatches:
         """The texts as arguments of the model, those of similar length together."""
+        if isinstance(texts, str):
+            raise TypeError("TextClassifier: texts must be a list of texts, got one: write [text]")
         options = {"truncation": True, "max_length": self.max_length}
         ids = [self.tokenizer(text, **options)["input_ids"] for text in texts]
         columns: dict[str, Any] = {"input_ids": ids}
@@ -195,8 +208,10 @@ class TextClassifier:
 
     def probabilities(self, texts: Sequence[str]) -> np.ndarray:
         """How likely each class is for each text, (texts, classes)."""
-        batches = self.batches(texts)
         logits = np.zeros((len(texts), len(self.names)))
+        if not len(texts):
+            return logits
+        batches = self.batches(texts)
         with no_grad(), evaluating(self.model):
             for i in range(len(batches)):
                 logits[batches.rows(i)] = self.model(**batches.batch(i)).logits.numpy()
@@ -214,7 +229,10 @@ class TextClassifier:
         """
         folder = Path(folder)
         lora = getattr(self.model, "lora", None)
-        if lora is not None:
+        if lora is None:  # an adapter of an earlier model would not fit this one
+            for name in (CONFIG, WEIGHTS):
+                (folder / "adapter" / name).unlink(missing_ok=True)
+        else:
             save_lora(self.model, folder / "adapter")
             merge_lora(self.model)
         self.model.save_pretrained(folder)
@@ -297,6 +315,19 @@ def choose_what_learns(
     >>> choose_what_learns(model, FinetuneSettings(freeze="embeddings,layers.0-1"))
     ['bert.embeddings', 'bert.encoder.layer.0', 'bert.encoder.layer.1']
     """
+    before = [(p, p.requires_grad) for p in model.parameters()]
+    try:
+        return _switch(model, settings, rng)
+    except ValueError:
+        for p, learns in before:
+            p.requires_grad = learns
+        raise
+
+
+def _switch(
+    model: Module, settings: FinetuneSettings, rng: np.random.Generator | None
+) -> list[str]:
+    """choose_what_learns, which may stop half-way."""
     unfreeze(model)
     if settings.method == "lora":
         config = LoraConfig(
@@ -353,7 +384,7 @@ def finetune(
     rng                 decides the order of the batches; dropout is up to manual_seed
 
     Returns   the History, with the accuracy beside the loss; the model has changed
-    Raises    ValueError for labels that the head does not have
+    Raises    ValueError for data without texts, or labels that the head does not have
 
     >>> from minillm.data import LabelledFile
     >>> data = LabelledFile(["good", "bad"], np.array([1, 0]), ["no", "yes"])
@@ -369,6 +400,8 @@ def finetune(
     """
     settings, model = settings or FinetuneSettings(), classifier.model
     for name, data in (("train", train), ("validation", validation)):
+        if data is not None and not len(data.texts):
+            raise ValueError(f"finetune: {name} holds no texts")
         if data is not None and not 0 <= min(data.labels) <= max(data.labels) < len(
             classifier.names
         ):

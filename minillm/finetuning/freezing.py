@@ -14,6 +14,7 @@ embedding) is at depth 0, layer i at depth i + 1, what comes after (last norm, h
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from ..arguments import require_number, require_whole
 from ..nn import Module, ModuleList, Parameter
 from .modules import matches
 
@@ -53,6 +54,11 @@ def unfreeze(model: Module, *patterns: str) -> list[str]:
 def _switch(who: str, model: Module, patterns: tuple[str, ...], learns: bool) -> list[str]:
     own = dict(model.named_parameters())
     for pattern in patterns:
+        if not isinstance(pattern, str):
+            raise TypeError(
+                f"{who}: each pattern must be a text, got {type(pattern).__name__}: write several as "
+                f'{who}(model, "first", "second")'
+            )
         if not any(matches(name, pattern) for name in own):
             raise ValueError(
                 f"{who}: {pattern!r} fits no parameter of {type(model).__name__}; there are: "
@@ -168,6 +174,8 @@ def layerwise_groups(
     [('1.weight', 0.1, 0.01), ('1.bias', 0.1, 0.0), ('0.weight', 0.05, 0.01), ('0.bias', 0.05, 0.0)]
     >>> optimizer = AdamW(groups)
     """
+    for name, value in (("lr", lr), ("decay", decay), ("weight_decay", weight_decay)):
+        require_number("layerwise_groups", name, value)
     if not lr > 0:
         raise ValueError(f"layerwise_groups: lr must be above 0, got {lr!r}")
     if not 0 < decay <= 1:
@@ -211,8 +219,7 @@ class GradualUnfreezing:
     """
 
     def __init__(self, model: Module, every: int, keep: tuple[str, ...] = ()) -> None:
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-            raise ValueError(f"GradualUnfreezing: every must be an integer >= 1, got {every!r}")
+        require_whole("GradualUnfreezing", "every", every)
         found = depths(model)
         self.every, self.top = every, max(found.values(), default=0)
         self.parameters = [

@@ -25,7 +25,7 @@ from ..autograd import Tensor
 from ..backend import array_module, default_generator, to_numpy
 from ..nn import Linear, Module, Parameter
 from .freezing import freeze
-from .modules import find_linears, matches, replace_module
+from .modules import find_linears, matches, replace_module, require_plain
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,13 @@ class LoRALinear(Linear):
         self.adapters: dict[str, Adapter] = {}
         self.active: Adapter | None = None
         self.unmerged: Any = None  # the weight as it was before an update was added to it
+
+    @property
+    def not_for_files(self) -> str:
+        """Why save_pretrained would write what from_pretrained cannot read; "" where it can."""
+        if self.active is None:
+            return ""
+        return "has a LoRA adapter: write it with save_lora, or call merge_lora(model) first"
 
     def add(self, name: str, config: LoraConfig, rng: np.random.Generator) -> None:
         """Draw a new adapter: A uniform within 1/sqrt(in), B zero.
@@ -237,6 +244,8 @@ def targets_of(who: str, model: Module, config: LoraConfig) -> dict[str, Linear]
             f"are: {parts or 'none'}"
         )
     for path, layer in found.items():
+        if not isinstance(layer, LoRALinear):
+            require_plain(who, path, layer)
         if config.r > min(layer.weight.shape):
             raise ValueError(
                 f"{who}: r = {config.r} is larger than the matrix {path}.weight "
@@ -256,7 +265,7 @@ def heads_of(who: str, model: Module, config: LoraConfig, targets: Any) -> list[
     ]
     found = []
     for pattern in config.modules_to_save:
-        fits = [n for n in names if matches(n, pattern) or _stands_in(n, pattern)]
+        fits = [n for n in names if is_head(n, pattern)]
         if not fits:
             raise ValueError(
                 f"{who}: modules_to_save {pattern!r} fits no parameter of {type(model).__name__}; its "
@@ -272,9 +281,16 @@ def heads_of(who: str, model: Module, config: LoraConfig, targets: Any) -> list[
     return found
 
 
-def _stands_in(name: str, ending: str) -> bool:
-    """Is the parameter in a module whose name ends so (cls.seq_relationship: seq_relationship)?"""
-    return f".{ending}." in f".{name}"
+def is_head(name: str, pattern: str) -> bool:
+    """Does one of modules_to_save mean this parameter: by a pattern, or the end of a module's name?
+
+    >>> (
+    ...     is_head("cls.seq_relationship.bias", "seq_relationship"),
+    ...     is_head("classifier.bias", "score"),
+    ... )
+    (True, False)
+    """
+    return matches(name, pattern) or f".{pattern}." in f".{name}"
 
 
 def _linears(model: Module) -> Iterator[tuple[str, Linear]]:

@@ -4,7 +4,7 @@ import fnmatch
 from collections.abc import Iterable
 from typing import Any
 
-from ..nn import Linear, Module, ModuleList
+from ..nn import Linear, Module, ModuleList, Parameter
 
 
 def matches(name: str, pattern: str) -> bool:
@@ -38,6 +38,23 @@ def replace_module(model: Module, name: str, new: Module) -> None:
         parent._items[int(last)] = new
     else:
         setattr(parent, last, new)
+
+
+def require_plain(who: str, path: str, layer: Linear) -> None:
+    """Only a Linear layer itself can be replaced: of anything more, what it adds would be lost.
+
+    Raises   ValueError that names the layer
+    """
+    if type(layer) is not Linear:
+        raise ValueError(
+            f"{who}: {path} is a {type(layer).__name__}, which does more than a Linear layer, which "
+            "would be lost: leave it out of target_modules, or begin with another copy of the model"
+        )
+    if not isinstance(layer.weight, Parameter):
+        raise ValueError(
+            f"{who}: the weight of {path} is computed anew at each call (weight_norm), so nothing can "
+            "be added to it: leave it out of target_modules"
+        )
 
 
 def find_linears(who: str, model: Module, endings: tuple[str, ...]) -> dict[str, Linear]:

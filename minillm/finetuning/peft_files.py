@@ -11,6 +11,7 @@ folder/adapter_model.safetensors     the matrices, and the modules_to_save
 An adapter of a model of 500 MB is a file of about 1 MB.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,16 @@ import numpy as np
 
 from ..backend import to_numpy
 from ..files import FLOATS, open_arrays, read_arrays, read_json, write_arrays, write_json
-from .lora import LoraConfig, add_lora, as_like, heads_of, lora_state_dict, state_of, targets_of
+from .lora import (
+    LoraConfig,
+    add_lora,
+    as_like,
+    heads_of,
+    is_head,
+    lora_state_dict,
+    state_of,
+    targets_of,
+)
 
 PREFIX = "base_model.model."
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
@@ -98,6 +108,7 @@ def load_lora(model: Any, folder: "str | Path", name: str = "default") -> Any:
     config = read_lora_config(folder / CONFIG)
     path = folder / WEIGHTS
     arrays = _read(path)
+    config = _without_strangers(config, model, arrays)
     try:
         targets = targets_of("load_lora", model, config)
         heads = heads_of("load_lora", model, config, targets)
@@ -158,6 +169,16 @@ def read_lora_config(path: "str | Path") -> LoraConfig:
         )
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from None
+
+
+def _without_strangers(config: LoraConfig, model: Any, arrays: Any) -> LoraConfig:
+    """The config without modules_to_save that neither the model nor the file has.
+
+    For a task PEFT writes down whatever the heads of its models may be called: ["classifier", "score"].
+    """
+    names = [*dict(model.named_parameters()), *(name.removeprefix(PREFIX) for name in arrays)]
+    known = tuple(p for p in config.modules_to_save if any(is_head(name, p) for name in names))
+    return replace(config, modules_to_save=known)
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:

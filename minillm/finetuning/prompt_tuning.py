@@ -13,12 +13,14 @@ stand.  Masks, positions and labels are then those of a longer text, and the mod
 """
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from .. import functional as F
+from ..arguments import require_whole
 from ..autograd import Tensor, unwrap
 from ..backend import array_module, default_generator, to_numpy
 from ..generation import GenerationMixin
@@ -92,8 +94,7 @@ class PromptTuning(GenerationMixin, Module):
         token_ids: Sequence[int] | None = None,
         rng: np.random.Generator | None = None,
     ) -> None:
-        if isinstance(length, bool) or not isinstance(length, int) or length < 1:
-            raise ValueError(f"PromptTuning: length must be an integer >= 1, got {length!r}")
+        require_whole("PromptTuning", "length", length)
         name, start = _word_embedding(model)
         base: Any = dict(model.named_modules())[name]
         if token_ids is None:
@@ -107,7 +108,7 @@ class PromptTuning(GenerationMixin, Module):
         if heads:
             unfreeze(model, *heads)
         self.prompt = Parameter(rows)
-        self.start, self.config = start, model.config
+        self.start, self.config = start, _shorter(model.config, length)
         self.embedding_name = name
         replace_module(model, name, PromptEmbedding(base))
         self.model = model
@@ -167,6 +168,22 @@ class PromptTuning(GenerationMixin, Module):
     def extra_repr(self) -> str:
         """Where the prompt stands."""
         return f"start={self.start}"
+
+
+def _shorter(config: Any, length: int) -> Any:
+    """The config with so many positions fewer: they are the prompt's, and no text has them.
+
+    Raises   ValueError if none is left
+    """
+    names = ("n_positions", "max_position_embeddings")
+    name = next(name for name in names if hasattr(config, name))
+    positions = getattr(config, name)
+    if length >= positions:
+        raise ValueError(
+            f"PromptTuning: length {length} must be less than the {positions} positions of the model, "
+            "so that some are left for the text"
+        )
+    return dataclasses.replace(config, **{name: positions - length})
 
 
 def _word_embedding(model: Module) -> tuple[str, int]:

@@ -26,6 +26,7 @@ from ..nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList, Para
 from ..nn.arguments import (
     require_known,
     require_multiple,
+    require_positive,
     require_probability,
     require_sizes,
 )
@@ -81,8 +82,10 @@ class BertConfig:
             "BertConfig", "hidden_size", self.hidden_size,
             "num_attention_heads", self.num_attention_heads,
         )  # fmt: skip
-        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
-            require_probability("BertConfig", name, getattr(self, name))
+        require_positive(self, "layer_norm_eps", "initializer_range", or_zero=True)
+        for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
+            if getattr(self, name) is not None:
+                require_probability("BertConfig", name, getattr(self, name))
         require_known(
             self,
             hidden_act=tuple(ACTIVATIONS),
@@ -90,9 +93,20 @@ class BertConfig:
             is_decoder=(False,),
             tie_word_embeddings=(True,),
         )
+        self._read_labels()
+
+    def _read_labels(self) -> None:
+        """The names of the classes, by number; how many there are decides num_labels."""
         if self.id2label is None:
+            require_sizes("BertConfig", num_labels=self.num_labels)
             self.id2label = {i: f"LABEL_{i}" for i in range(self.num_labels)}
-        self.id2label = {int(i): label for i, label in self.id2label.items()}  # JSON has no numbers
+        try:  # JSON has no numbers for keys
+            self.id2label = {int(i): label for i, label in self.id2label.items()}
+        except (ValueError, TypeError, AttributeError):
+            raise ValueError(
+                f"BertConfig: id2label must be numbers of classes and their names, such as "
+                f"{{0: 'bad', 1: 'good'}}, got {self.id2label!r}"
+            ) from None
         self.num_labels = len(self.id2label)
         self.label2id = {label: i for i, label in self.id2label.items()}
 

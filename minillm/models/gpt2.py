@@ -25,6 +25,7 @@ from ..nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList
 from ..nn.arguments import (
     require_known,
     require_multiple,
+    require_positive,
     require_probability,
     require_sizes,
 )
@@ -63,6 +64,7 @@ class GPT2Config:
     tie_word_embeddings: bool = True  # the output matrix is the embedding, transposed
     bos_token_id: int | None = None
     eos_token_id: int | None = None
+    pad_token_id: int | None = None  # what fills up finished texts
     architectures: list[str] = field(default_factory=lambda: ["GPT2LMHeadModel"])
     model_type: str = "gpt2"
 
@@ -70,6 +72,9 @@ class GPT2Config:
         sizes = ("vocab_size", "n_positions", "n_embd", "n_layer", "n_head")
         require_sizes("GPT2Config", **{name: getattr(self, name) for name in sizes})
         require_multiple("GPT2Config", "n_embd", self.n_embd, "n_head", self.n_head)
+        if self.n_inner is not None:
+            require_sizes("GPT2Config", n_inner=self.n_inner)
+        require_positive(self, "layer_norm_epsilon", "initializer_range", or_zero=True)
         for name in ("resid_pdrop", "embd_pdrop", "attn_pdrop"):
             require_probability("GPT2Config", name, getattr(self, name))
         require_known(

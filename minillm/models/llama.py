@@ -34,6 +34,7 @@ from ..nn import Embedding, Linear, Module, ModuleList, RMSNorm
 from ..nn.arguments import (
     require_known,
     require_multiple,
+    require_positive,
     require_probability,
     require_sizes,
 )
@@ -101,6 +102,7 @@ class LlamaConfig:
             "LlamaConfig", "num_attention_heads", self.num_attention_heads,
             "num_key_value_heads", self.num_key_value_heads,
         )  # fmt: skip
+        require_positive(self, "rms_norm_eps", "initializer_range", or_zero=True)
         require_probability("LlamaConfig", "attention_dropout", self.attention_dropout)
         require_known(self, hidden_act=("silu",))
         self._read_rope()
@@ -114,7 +116,9 @@ class LlamaConfig:
                 f"LlamaConfig: rotary positions of type {kind!r} (scaled for longer texts) are not "
                 "known here, only 'default'"
             )
-        self.rope_theta = float(given.get("rope_theta", self.rope_theta))
+        self.rope_theta = given.get("rope_theta", self.rope_theta)
+        require_positive(self, "rope_theta")
+        self.rope_theta = float(self.rope_theta)
         self.rope_parameters = self.rope_scaling = None
 
     def to_dict(self) -> dict[str, Any]:

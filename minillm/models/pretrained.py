@@ -55,6 +55,7 @@ class PretrainedMixin:
     generation_config: dict[str, Any] | None = None
     state_dict: Any
     named_parameters: Any
+    named_modules: Any
     initialize: Any
     # ends of the names of matrices that the files keep as (out, in)
     stored_transposed: tuple[str, ...] = ("lm_head.weight",)
@@ -68,8 +69,12 @@ class PretrainedMixin:
 
         generation_config.json too, if the model has one; another model's is removed.
 
-        Raises   OSError if the disk is full or not writable; files that were there are untouched
+        Raises   OSError if the disk is full or not writable; files that were there are untouched.
+                 ValueError for a model with a LoRA adapter, which from_pretrained could not read
         """
+        for name, module in self.named_modules():
+            if why := getattr(module, "not_for_files", ""):
+                raise ValueError(f"save_pretrained: {name} {why}")
         folder = Path(folder)
         arrays = {
             name: to_numpy(a).T if self.is_transposed(name, a) else to_numpy(a)

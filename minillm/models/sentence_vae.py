@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from .. import functional as F
+from ..arguments import require_whole
 from ..autograd import Tensor, no_grad, unwrap
 from ..backend import beside, default_generator, host_number, to_numpy
 from ..nn import GRU, Embedding, Linear, Module, evaluating
@@ -326,8 +327,7 @@ class SentenceVAE(PretrainedMixin, Module):
         >>> len(model.interpolate("a cat", "cat", steps=5))
         5
         """
-        if not isinstance(steps, int) or steps < 2:
-            raise ValueError(f"SentenceVAE: steps must be an integer of at least 2, got {steps!r}")
+        require_whole("SentenceVAE", "steps", steps, least=2)
         start, end = self.means([a, b])
         share = np.linspace(0, 1, steps, dtype=start.dtype)[:, None]
         return self.decode((1 - share) * start + share * end)
@@ -339,8 +339,7 @@ class SentenceVAE(PretrainedMixin, Module):
         >>> len(model.sample(2, rng=np.random.default_rng(0)))
         2
         """
-        if not isinstance(n, int) or n < 1:
-            raise ValueError(f"SentenceVAE: n must be an integer of at least 1, got {n!r}")
+        require_whole("SentenceVAE", "n", n)
         drawn = default_generator(rng).standard_normal((n, self.config.latent_size))
         return self.decode(drawn.astype(self.embedding.weight.dtype))
 

@@ -26,6 +26,7 @@ Check: tests/ops/test_gumbel_softmax.py    Notebook: notebooks/23_estimators.ipy
 
 import math
 
+from ..arguments import is_number
 from ..backend import array_module, default_generator
 from .checks import normalize_axes, require_floating, straight_through
 from .noise import host_noise
@@ -55,10 +56,10 @@ def gumbel_softmax_forward(logits, *, temperature, hard=False, rng=None, noise=N
     """
     xp = array_module(logits)
     require_floating("gumbel_softmax", logits=logits)
-    if not (temperature > 0 and math.isfinite(temperature)):
+    if not (is_number(temperature) and 1e-30 <= temperature < math.inf):
         raise ValueError(
-            f"gumbel_softmax: temperature = {temperature} must be positive and finite: small for "
-            "nearly one-hot draws, 1 for soft ones"
+            f"gumbel_softmax: temperature = {temperature!r} must be positive (at least 1e-30) and "
+            "finite: small for nearly one-hot draws, 1 for soft ones"
         )
     (axis,) = normalize_axes("gumbel_softmax", (axis,), logits.ndim)
     size = logits.shape[axis]

@@ -20,13 +20,38 @@ from .history import History
 MODES = {"min": 1.0, "max": -1.0}
 
 
+SMALLER = ("loss", "perplexity", "error", "bits", "mse", "mae")
+LARGER = ("accuracy", "precision", "recall", "f1", "bleu", "rouge")
+
+
+def _mode_of(monitor: str) -> str:
+    """Whether a smaller or a larger figure is better, by the words of its name.
+
+    Raises   ValueError if they do not tell: the worst weights would be kept for the best
+
+    >>> _mode_of("val_loss"), _mode_of("val_accuracy"), _mode_of("val_rouge_l")
+    ('min', 'max', 'max')
+    """
+    words = str(monitor).lower().replace("-", "_").split("_")
+    if any(word in SMALLER for word in words):
+        return "min"
+    if any(word in LARGER for word in words):
+        return "max"
+    raise ValueError(
+        f"EarlyStopping: the name {monitor!r} does not tell whether smaller or larger is better: add "
+        'mode="min" or mode="max"'
+    )
+
+
 class EarlyStopping:
     """When `fit(..., early_stopping=)` stops, and which weights it keeps.
 
     monitor        the list of History.history to look at, such as "val_loss" or "val_accuracy"
     patience       evaluations in a row without improvement after which the training stops
     min_delta      only a change of more than this is an improvement
-    mode           "min" if smaller is better, "max" if larger is
+    mode           "min" if smaller is better, "max" if larger is; None: by the name of what is
+                   monitored, "min" for a loss, perplexity or error, "max" for the metrics of this
+                   package
     restore_best   True: when the training ends, the model gets the weights of its best evaluation
 
     Afterwards best_value, best_step and stopped_at (None if the training ran to its end) tell what
@@ -53,13 +78,14 @@ class EarlyStopping:
         monitor: str = "val_loss",
         patience: int = 3,
         min_delta: float = 0.0,
-        mode: str = "min",
+        mode: str | None = None,
         restore_best: bool = True,
     ) -> None:
         require_whole("EarlyStopping", "patience", patience)
         require_number("EarlyStopping", "min_delta", min_delta)
         if not 0 <= min_delta < math.inf:
             raise ValueError(f"EarlyStopping: min_delta must be 0 or more, got {min_delta}")
+        mode = _mode_of(monitor) if mode is None else mode
         if mode not in MODES:
             raise ValueError(f'EarlyStopping: mode must be "min" or "max", got {mode!r}')
         self.monitor, self.patience, self.min_delta = monitor, patience, float(min_delta)

@@ -98,6 +98,12 @@ def test_parts_stay_frozen_by_their_short_names():
         ({"method": "head", "gradual_unfreezing": 3}, "gradual_unfreezing goes with method 'full'"),
         ({"lr": 0.0}, "lr must be a number above 0, got 0.0"),
         ({"lr": float("nan")}, "lr must be a number above 0, got nan"),
+        ({"epochs": 0}, "epochs must be an integer of at least 1, got 0"),
+        ({"lr": "x"}, "lr must be a number above 0, got 'x'"),
+        ({"batch_size": 2.5}, "batch_size must be an integer of at least 1, got 2.5"),
+        ({"lora_r": 0}, "lora_r must be an integer of at least 1, got 0"),
+        ({"layerwise_decay": 2}, "layerwise_decay must be within 0 < decay <= 1, got 2"),
+        ({"weight_decay": -1}, "weight_decay must be at least 0, got -1"),
         ({"freeze": "layers.1-3"}, "'layers.1-3' names layers 1 to 3, but the model has .* 0 to 2"),
         ({"freeze": "layers.2-1"}, "names layers 2 to 1"),
         ({"freeze": "embedings"}, "'embedings' names no part of the model"),
@@ -247,6 +253,36 @@ def test_a_head_without_names_takes_those_of_the_data(tmp_path):
     assert TextClassifier.from_pretrained(tmp_path, ["no", "yes"]).names == ["no", "yes"]
     with pytest.raises(ValueError, match="tells 2 classes apart"):
         TextClassifier.from_pretrained(tmp_path, ["no", "yes", "both"])
+
+
+def test_one_text_is_no_list_of_letters_and_no_text_has_no_class():
+    classifier = build()
+    with pytest.raises(TypeError, match=r"texts must be a list of texts, got one: write \[text\]"):
+        classifier.predict("good film")
+    assert classifier.predict([]).shape == (0,)
+    assert classifier.probabilities([]).shape == (0, 2)
+    with pytest.raises(ValueError, match="finetune: train holds no texts"):
+        finetune(classifier, LabelledTexts([], np.array([], int)), progress=False)
+
+
+def test_a_second_method_that_is_refused_changes_nothing():
+    classifier = build()
+    tune(classifier, method="lora", epochs=1)
+    before = {n for n, p in classifier.model.named_parameters() if p.requires_grad}
+    with pytest.raises(ValueError, match="there is an adapter 'default' already"):
+        tune(classifier, method="lora", epochs=1)
+    assert {n for n, p in classifier.model.named_parameters() if p.requires_grad} == before
+
+
+def test_the_adapter_of_an_earlier_model_does_not_stay_beside_a_new_one(tmp_path):
+    classifier = build()
+    tune(classifier, method="lora", epochs=1)
+    classifier.save_pretrained(tmp_path)
+    assert {path.name for path in (tmp_path / "adapter").iterdir()} == {
+        "adapter_config.json", "adapter_model.safetensors",
+    }  # fmt: skip
+    build().save_pretrained(tmp_path)
+    assert not any((tmp_path / "adapter").iterdir())
 
 
 def test_long_texts_are_cut_and_short_limits_refused():

@@ -94,6 +94,15 @@ def test_the_rate_falls_by_a_factor_from_layer_to_layer_down_to_the_embedding():
         assert rate == pytest.approx(expected[part]), name
 
 
+def test_a_list_in_the_place_of_patterns_and_a_rate_that_is_none():
+    with pytest.raises(
+        TypeError, match=r'must be a text, got list: write several as freeze\(model, "'
+    ):
+        freeze(gpt2(), ["transformer.wte", "transformer.wpe"])
+    with pytest.raises(ValueError, match="layerwise_groups: lr must be a number, got 'a'"):
+        layerwise_groups(gpt2(), "a")
+
+
 @pytest.mark.parametrize(
     ("model", "bottom", "middle", "top"),
     [
@@ -175,5 +184,5 @@ def test_what_is_to_be_kept_is_left_alone_and_a_step_can_be_set():
     unfreezing.apply(0)
     assert not any("layer" in name for name in learning(model))
     for every in (0, 1.5, True):
-        with pytest.raises(ValueError, match=re.escape(f"an integer >= 1, got {every!r}")):
+        with pytest.raises(ValueError, match=re.escape(f"an integer of at least 1, got {every!r}")):
             GradualUnfreezing(model, every=every)

@@ -14,6 +14,7 @@ from minillm import Device, no_grad
 from minillm.backend import to_numpy
 from minillm.finetuning import (
     LoraConfig,
+    add_adapters,
     add_lora,
     load_lora,
     lora_state_dict,
@@ -32,6 +33,7 @@ from minillm.models import (
     LlamaConfig,
     LlamaForCausalLM,
 )
+from minillm.nn import Linear, Sequential, weight_norm
 from minillm.optim import AdamW
 from tests.models.golden import GOLDEN, turned
 
@@ -466,6 +468,35 @@ def test_an_adapter_that_does_not_fit_is_refused_and_nothing_is_changed(build, o
     assert str(error.value).startswith("add_lora: ")
     assert "\n" not in str(error.value)
     assert (repr(model), learning(model)) == (before, learned)
+
+
+def test_layers_that_do_more_than_a_linear_one_are_refused():
+    """Putting LoRALinear in their place would drop what they do besides."""
+    with pytest.raises(
+        ValueError, match=r"add_lora: transformer.h.0.attn.c_proj is a AdaptedLinear"
+    ):
+        add_lora(add_adapters(gpt2(), 2), LoraConfig(2, target_modules="c_proj"))
+    with pytest.raises(
+        ValueError, match=r"add_adapters: transformer.h.0.attn.c_proj is a LoRALinear"
+    ):
+        add_adapters(add_lora(gpt2(), LoraConfig(2, target_modules="c_proj")), 2)
+    model = Sequential(weight_norm(Linear(3, 4)))
+    with pytest.raises(ValueError, match=r"the weight of 0.module is computed anew at each call"):
+        add_lora(model, LoraConfig(2, target_modules="module"))
+    with pytest.raises(ValueError, match=r"the weight of 0.module is computed anew at each call"):
+        add_adapters(model, 2, target_modules=("module",))
+
+
+def test_an_adapter_that_is_not_merged_is_not_saved_as_a_model(tmp_path):
+    model = add_lora(gpt2(), LoraConfig(2, target_modules="c_attn"))
+    with pytest.raises(
+        ValueError, match=r"h.0.attn.c_attn has a LoRA adapter: write it with save_l"
+    ):
+        model.save_pretrained(tmp_path / "folder")
+    assert not (tmp_path / "folder").exists()
+    merge_lora(model)
+    model.save_pretrained(tmp_path / "folder")
+    GPT2LMHeadModel.from_pretrained(tmp_path / "folder")
 
 
 def test_merging_twice_and_other_things_at_the_wrong_time():

@@ -188,6 +188,8 @@ def test_a_tuned_model_generates():
     longer = np.concatenate([np.tile([4, 7], (2, 1)), ids], axis=1)
     expected = gpt2().generate(longer, max_new_tokens=3)[:, 2:]
     np.testing.assert_array_equal(tuned.generate(ids, max_new_tokens=3), expected)
+    assert tuned.generate(ids, max_length=7).shape == (2, 7)  # 9 positions, 2 of them the prompt's
+    assert tuned.generate(ids, max_length=12, sliding_window=True).shape == (2, 12)
 
 
 def test_the_prompt_starts_as_rows_of_the_embedding():
@@ -203,12 +205,15 @@ def test_the_prompt_starts_as_rows_of_the_embedding():
 
 @pytest.mark.parametrize(
     ("call", "message"),
-    [(lambda: PromptTuning(gpt2(), 0), "length must be an integer >= 1, got 0"),
+    [(lambda: PromptTuning(gpt2(), 0), "length must be an integer of at least 1, got 0"),
      (lambda: PromptTuning(gpt2(), 2, token_ids=[]), "token_ids is empty"),
      (lambda: PromptTuning(gpt2(), 2, token_ids=[V]), f"= {V} is outside 0 … {V - 1}"),
      (lambda: PromptTuning(gpt2(), 2, "head"), "'head' fits no parameter"),
      (lambda: PromptTuning(lstm(), 2), "LSTMLanguageModel has 0"),
+     (lambda: PromptTuning(gpt2(), 9), "length 9 must be less than the 9 positions"),
      (lambda: PromptTuning(gpt2(), 5)(np.ones((1, 5), int)), "longer than the 9 positions"),
+     (lambda: PromptTuning(gpt2(), 5).generate([[1, 2]], max_length=5),
+      "5 tokens are more than the 4 positions of the model"),
      (lambda: PromptTuning(gpt2(), 1)(np.ones((1, 5), int), output_attentions=True),
       "output_attentions is not supported")],
 )  # fmt: skip

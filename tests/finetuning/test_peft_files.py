@@ -133,6 +133,23 @@ def test_an_adapter_of_another_base_is_refused_and_nothing_is_changed(tmp_path, 
     assert (repr(model), learning(model)) == (before, learned)
 
 
+def test_heads_that_only_other_models_of_peft_have_are_passed_over(tmp_path):
+    """For a task PEFT writes down all names that heads may have: ["classifier", "score"]."""
+    save_lora(adapted("bert", modules_to_save=("classifier",)), tmp_path)
+    values = json.loads((tmp_path / CONFIG).read_text())
+    values["modules_to_save"] = ["classifier", "score"]
+    (tmp_path / CONFIG).write_text(json.dumps(values))
+    model = load_lora(bert(), tmp_path)
+    assert model.lora.configs["default"].modules_to_save == ("classifier",)
+    weight = load_file(tmp_path / WEIGHTS)["base_model.model.classifier.weight"]
+    np.testing.assert_array_equal(model.classifier.weight.data, weight.T)
+
+    values["modules_to_save"] = ["classifier", "LayerNorm"]  # which is here, but not in the file
+    (tmp_path / CONFIG).write_text(json.dumps(values))
+    with pytest.raises(ValueError, match="missing: base_model"):
+        load_lora(bert(), tmp_path)
+
+
 def test_a_head_of_another_size_is_refused(tmp_path):
     save_lora(adapted("bert", modules_to_save=("classifier",)), tmp_path)
     with pytest.raises(ValueError, match=r"classifier\.weight: expected \(6, 3\), found \(6, 4\)"):

@@ -173,10 +173,16 @@ def test_texts_end_where_generation_config_says(tmp_path):
     end, last = int(free[4]), free.tolist().index(free[4], 2)
     write_generation_config(tmp_path, {"eos_token_id": [end, 3], "pad_token_id": 5, "top_k": 50})
     model = GPT2LMHeadModel.from_pretrained(tmp_path)
-    found = model.generate([*prompt, [4, 4]], max_new_tokens=6, eos_token_id=[end])[0]
-    assert found[: last + 1].tolist() == free[: last + 1].tolist()
-    assert (found[last + 1 :] == 5).all()
+    batch = [*prompt, [0, 0]]  # of which only the first meets `end`
+    found = model.generate(batch, max_new_tokens=6)[0]
+    assert found.tolist() == [*free[: last + 1], *[5] * (len(free) - last - 1)]
     assert model.generate(prompt, max_new_tokens=6).tolist() == [free[: last + 1].tolist()]
+    (tmp_path / "generation_config.json").unlink()
+    edit_config(tmp_path, eos_token_id=end, pad_token_id=7)  # older folders have both in the config
+    older = GPT2LMHeadModel.from_pretrained(tmp_path)
+    found = older.generate(batch, max_new_tokens=6)[0]
+    assert found.tolist() == [*free[: last + 1], *[7] * (len(free) - last - 1)]
+    assert older.config.to_dict()["pad_token_id"] == 7
     assert model.config.eos_token_id == 3  # the config stays what it is
 
     model.save_pretrained(tmp_path / "again")

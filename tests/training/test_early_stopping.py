@@ -235,6 +235,27 @@ def test_settings_without_meaning(options, message):
         EarlyStopping(**options)
 
 
+@pytest.mark.parametrize(
+    ("monitor", "mode"),
+    [("val_loss", "min"), ("loss", "min"), ("val_perplexity", "min"), ("val_bits_per_byte", "min"),
+     ("val_accuracy", "max"), ("val_macro_f1", "max"), ("val_rouge-l", "max"), ("val_BLEU", "max")],
+)  # fmt: skip
+def test_the_name_tells_what_is_better(monitor, mode):
+    assert EarlyStopping(monitor).mode == mode
+    assert EarlyStopping(monitor, mode="max").mode == "max"
+
+
+def test_the_largest_accuracy_is_kept_and_a_name_that_tells_nothing_refused():
+    stopping = EarlyStopping("val_accuracy", patience=2)
+    history = History()
+    for step, value in enumerate([0.3, 0.6, 0.5], start=1):
+        history.add(step=step, val_accuracy=value)
+        stopping.update(nn.Linear(1, 1), history)
+    assert (stopping.best_step, stopping.best_value) == (2, 0.6)
+    with pytest.raises(ValueError, match="'val_score' does not tell whether smaller or larger"):
+        EarlyStopping("val_score")
+
+
 def test_a_name_that_the_history_does_not_have():
     with pytest.raises(ValueError, match="'val_f1' is none of step, lr, loss, val_loss"):
         scripted_fit([1.0, 2.0], EarlyStopping("val_f1"))
