@@ -460,12 +460,19 @@ class BertForPreTraining(BertPreTrainedModel):
         output.logits = self.cls.predictions(output.last_hidden_state, words)
         order: Any = self.cls.seq_relationship
         output.seq_relationship_logits = order(output.pooler_output)
-        if labels is not None:
+        both = labels is not None and next_sentence_label is not None
+        if labels is not None and not (both and _count(labels) == 0):  # no word is masked: no mean
             output.loss, output.num_targets = _token_loss(output.logits, labels, ids)
         if next_sentence_label is not None:
             target = _one_each("next_sentence_label", next_sentence_label, ids)
-            loss = F.cross_entropy(output.seq_relationship_logits, target)
-            output.loss = loss if output.loss is None else output.loss + loss
+            loss, count = F.cross_entropy(output.seq_relationship_logits, target), _count(target)
+            if both:
+                first = (
+                    (loss * 0.0, 0) if output.loss is None else (output.loss, output.num_targets)
+                )
+                output.terms = first, (loss, count)
+                loss, count = first[0] + loss, first[1]
+            output.loss, output.num_targets = loss, count
         return _without_encoder(output)
 
 
@@ -536,7 +543,8 @@ class BertForSequenceClassification(BertPreTrainedModel):
         output.logits = self.classifier(self.dropout(output.pooler_output))
         if labels is not None:
             output.loss = self.loss(output.logits, labels, ids)
-            output.num_targets = len(ids)
+            whole = output.logits.shape[1] > 1 and Tensor(labels).data.dtype.kind in "iu"
+            output.num_targets = _count(labels) if whole else len(ids)
         return _without_encoder(output)
 
     def loss(self, logits: Tensor, labels: Any, ids: Any) -> Tensor:
@@ -622,16 +630,22 @@ class BertForQuestionAnswering(BertPreTrainedModel):
         if (start_positions is None) != (end_positions is None):
             raise ValueError("BERT: give both start_positions and end_positions, or neither")
         if start_positions is not None:
-            T, loss = ids.shape[1], None
+            T, terms = ids.shape[1], []
             for name, logits, positions in (
                 ("start_positions", output.start_logits, start_positions),
                 ("end_positions", output.end_logits, end_positions),
             ):
                 target = _one_each(name, positions, ids).clip(0, T)
-                part = F.cross_entropy(logits, target, ignore_index=T)
-                loss = part if loss is None else (loss + part) * 0.5
-            output.loss, output.num_targets = loss, len(ids)
+                half = F.cross_entropy(logits, target, ignore_index=T) * 0.5
+                terms.append((half, _count(target, ignored=T)))
+            output.loss, output.terms = terms[0][0] + terms[1][0], tuple(terms)
+            output.num_targets = terms[0][1]
         return _without_encoder(output)
+
+
+def _count(labels: Any, ignored: int = -100) -> int:
+    """How many labels count."""
+    return int((to_numpy(Tensor(labels).data) != ignored).sum())
 
 
 def _classifier_dropout(config: BertConfig) -> float:

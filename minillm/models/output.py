@@ -31,6 +31,7 @@ class ModelOutput:
     last_hidden_state, pooler_output    of a model without a head
     num_targets   how many labels the loss is the mean over, so that losses of batches of different
                   size can be averaged rightly; not part of the tuple
+    terms         of a loss that is a sum of such means: each of them, and how many labels it has
 
     >>> output = ModelOutput(logits=Tensor([[0.1, 0.9]]))
     >>> output[0] is output.logits
@@ -42,6 +43,7 @@ class ModelOutput:
     hidden_states: tuple[Tensor, ...] | None = None
     attentions: tuple[Any, ...] | None = None
     num_targets: int | None = None
+    terms: tuple[tuple[Tensor, int], ...] = ()
     seq_relationship_logits: Tensor | None = None
     start_logits: Tensor | None = None
     end_logits: Tensor | None = None

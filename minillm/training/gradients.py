@@ -23,6 +23,7 @@ the batch, and by the number of the part: no order of threads can change them.
 import contextlib
 import copy
 import functools
+import operator
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -32,22 +33,31 @@ import threadpoolctl
 
 from .. import debugging
 from ..autograd import no_grad
-from ..backend import default_generator, generator_of_this_thread, host_number, usable_cores
+from ..backend import (
+    default_generator,
+    generator_of_this_thread,
+    host_number,
+    host_numbers,
+    usable_cores,
+)
 from ..nn import evaluating
 from ..nn.module import named_generators
-from .objective import count_targets, count_tokens, forward_batch, split_batch
+from .objective import count_targets, count_tokens, forward_batch, split_batch, terms_of
 
 PAYS = 2**29  # parameters x positions of a batch, from which on two threads beat one
 MOST = 8  # workers that are chosen by themselves: each of them holds a gradient of the whole model
+
+
+TERMS = 2  # as many means as the loss of a model is the sum of: BERT's pre-training has two
 
 
 class _Part(NamedTuple):
     """What forward made of one part of a batch; the defaults are a part without targets."""
 
     output: Any = None
-    mean: Any = None  # the mean loss, to be differentiated
-    loss: float = 0.0  # its value
-    targets: float = 0
+    means: tuple[Any, ...] = ()  # the loss is their sum, mostly of one; to be differentiated
+    values: np.ndarray = np.zeros(TERMS)
+    targets: np.ndarray = np.zeros(TERMS)
 
 
 class BatchGradient:
@@ -105,18 +115,23 @@ class BatchGradient:
         parts = split_batch(batch, self.parts, self.loss)
         mine = parts[self.first : self.first + self.workers]
         done = self._each(self._forward, mine, [seed] * self.workers)
-        loss, targets = sum(part.loss * part.targets for part in done), sum(p.targets for p in done)
-        if self.ranks:
-            loss, targets = self.ranks.sum([loss, targets]).tolist()
-        if not targets:  # as in one process: zeros, which still move an optimiser with momentum
+        sums = np.concatenate([
+            sum(p.values * p.targets for p in done),
+            sum(p.targets for p in done),
+        ])
+        sums, targets = np.split(self.ranks.sum(sums) if self.ranks else sums, 2)
+        if (
+            not targets.any()
+        ):  # as in one process: zeros, which still move an optimiser with momentum
             output, mean = forward_batch(self.replicas[0], batch, self.loss)
             (mean * self._share(0)).backward()
             return host_number(mean.data), 0, [(batch, output)]
-        self._each(_backward, done, [self._share(targets) / targets] * self.workers)
+        once = np.where(targets, targets, 1)  # a mean over nothing is 0, and its weight, too
+        self._each(_backward, done, [self._share(float(targets[0])) / once] * self.workers)
         pairs = [
             (part, made.output) for part, made in zip(mine, done, strict=True) if part is not None
         ]
-        return loss / targets, targets, pairs
+        return float((sums / once).sum()), float(targets[0]), pairs
 
     def _share(self, targets: float) -> float:
         """The weight of a batch, until it is known how many targets all batches of the step have."""
@@ -154,8 +169,11 @@ class BatchGradient:
             return _Part()
         with generator_of_this_thread(np.random.default_rng([seed, self.first + number])):
             output, mean = forward_batch(model, part, self.loss)
-        count = count_targets(output, part, self.loss)
-        return _Part(output, mean, host_number(mean.data), count)
+        means, counts = zip(*terms_of(output, mean, part, self.loss), strict=True)
+        made = _Part(output, means, np.zeros(TERMS), np.zeros(TERMS))
+        made.values[: len(means)] = host_numbers([mean.data for mean in means])
+        made.targets[: len(means)] = counts
+        return made
 
     def _collect(self) -> None:
         """Sum (2) over the replicas, in their order, into the model."""
@@ -179,9 +197,11 @@ class BatchGradient:
         self._each(add_up)
 
 
-def _backward(number: int, part: _Part, share: float) -> None:
-    if part.mean is not None:
-        (part.mean * (share * part.targets)).backward()  # the weight n_k / n of (2)
+def _backward(number: int, part: _Part, share: np.ndarray) -> None:
+    weights = (share * part.targets).tolist()  # n_k / n of (2), for each mean
+    losses = [mean * weight for mean, weight in zip(part.means, weights, strict=False)]
+    if losses:
+        functools.reduce(operator.add, losses).backward()
 
 
 def replica(model: Any) -> Any:
@@ -297,14 +317,16 @@ def _both_sides(model: Any, loss: Callable | None, batch: Any, parts: int, seed:
     with no_grad(), evaluating(model), generator_of_this_thread(apart):
         output, mean = forward_batch(model, batch, loss)
         whole, counted = host_number(mean.data), getattr(output, "num_targets", None) is not None
-        losses, targets = [], []
+        sums, sizes, targets = np.zeros(TERMS), np.zeros(TERMS), np.zeros(TERMS)
         for part in filter(None, split_batch(batch, parts, loss)):
             output, mean = forward_batch(model, part, loss)
-            losses.append(host_number(mean.data))
-            targets.append(count_targets(output, part, loss))
-    if not sum(targets):
+            for i, (term, count) in enumerate(terms_of(output, mean, part, loss)):
+                sums[i] += count * host_number(term.data)
+                sizes[i] += count * abs(host_number(term.data))
+                targets[i] += count
+    if not targets.any():
         return _Sides(whole, whole, True, 0, counted)
-    total = float(np.average(losses, weights=targets))
-    size = float(np.average(np.abs(losses), weights=targets))
-    differ = abs(total - whole) > 1e-5 * size  # not for NaN, which training reports
-    return _Sides(whole, total, not differ, sum(targets), counted)
+    once = np.where(targets, targets, 1)
+    total = float((sums / once).sum())
+    differ = abs(total - whole) > 1e-5 * (sizes / once).sum()  # not for NaN: training reports that
+    return _Sides(whole, total, not differ, float(targets[0]), counted)

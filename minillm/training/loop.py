@@ -18,7 +18,7 @@ from tqdm import tqdm
 from ..allocator import keep_freed_memory
 from ..arguments import is_number, is_whole, require_whole
 from ..autograd import Tensor, no_grad
-from ..backend import array_module, default_generator, host_number, to_numpy
+from ..backend import array_module, default_generator, host_numbers, to_numpy
 from ..cluster import Ranks
 from ..data import DataLoader
 from ..debugging import debug
@@ -28,9 +28,9 @@ from ..optim import Optimizer
 from ..optim.clipping import clip_and_read
 from .checkpoint import INDEX, load_checkpoint, save_checkpoint
 from .early_stopping import EarlyStopping
-from .gradients import BatchGradient, choose_workers, require_mean_loss
+from .gradients import TERMS, BatchGradient, choose_workers, require_mean_loss
 from .history import History
-from .objective import count_targets, count_tokens, forward_batch, logits_of, target_of
+from .objective import count_tokens, forward_batch, logits_of, target_of, terms_of
 
 
 class NonFiniteLossError(FloatingPointError):
@@ -89,7 +89,9 @@ def fit(
     schedule            of minillm.optim.schedule; moved on after each step
     clip                largest norm of all gradients together
     accumulate          batches that make one step, a large batch in little memory: its gradient is the
-                        mean over all their targets.  The last step of all epochs may have fewer
+                        mean over all their targets (of a loss that is a sum of two means, such as that
+                        of BertForPreTraining, by the targets of the first).  The last step of all
+                        epochs may have fewer
     batch_size, shuffle for arrays
     evaluate_every      steps between evaluations; an epoch, or a tenth of all steps, by default
     checkpoint          a folder; saved there after each evaluation, on Ctrl-C, and at the end
@@ -198,7 +200,7 @@ def evaluate(
 
     Every target counts the same, whatever the size of its batch; dropout is off.  A loss of your own is
     taken for a mean over the targets that are not -100, or not the ignore_index that functools.partial
-    has given it (integers; all rows of others).  Metrics get the
+    has given it (integers; all entries of others).  Metrics get the
     logits and targets of the whole data at once.  The processes of `ranks` share the batches, unless
     there are metrics: then each goes through all of them.
 
@@ -215,24 +217,24 @@ def evaluate(
     _check_functions("evaluate", loss, metrics)
     batches = DataLoader(data, batch_size, shuffle=False) if _is_arrays(data) else data
     shared = ranks and not metrics
-    total, count = 0.0, 0.0
+    sums, counts = np.zeros(TERMS), np.zeros(TERMS)
     logits, targets = [], []
     with no_grad(), evaluating(model):
         for batch in itertools.islice(
             batches, *((ranks.rank, None, ranks.size) if shared else (None,))
         ):
             output, value = forward_batch(model, batch, loss)
-            weight = count_targets(output, batch, loss)
-            total += host_number(value.data) * weight
-            count += weight
+            means, weights = zip(*terms_of(output, value, batch, loss), strict=True)
+            sums[: len(means)] += np.multiply(host_numbers([m.data for m in means]), weights)
+            counts[: len(means)] += weights
             if metrics:
                 logits.append(logits_of(output).numpy())
                 targets.append(np.asarray(target_of(batch)))
     if shared:
-        total, count = ranks.sum([total, count]).tolist()
-    if not count:
+        sums, counts = np.split(ranks.sum([*sums, *counts]), 2)
+    if not counts.any():
         raise ValueError("evaluate: there is no data: no batch, or every target is ignored")
-    result = {"loss": total / count}
+    result = {"loss": float((sums / np.where(counts, counts, 1)).sum())}
     if metrics:
         whole = np.concatenate(logits), np.concatenate(targets)
         result |= {name: float(metric(*whole)) for name, metric in metrics.items()}

@@ -83,11 +83,20 @@ def count_targets(output: Any, batch: Any, loss: Callable | None) -> float:
         return next((len(value) for value in batch.values() if _has_rows(value)), 1)
     target = to_numpy(unwrap(target))
     if target.dtype.kind not in "iu":
-        return len(target)
+        return target.size
     options = {} if isinstance(batch, dict) else options_of(loss)
     kept = target[target != options.get("ignore_index", IGNORED)]
     weight = options.get("weight")
     return kept.size if weight is None else float(to_numpy(unwrap(weight))[kept].sum())
+
+
+def terms_of(
+    output: Any, mean: Tensor, batch: Any, loss: Callable | None
+) -> list[tuple[Tensor, float]]:
+    """The means that the loss is the sum of, each with the number of its targets; mostly one."""
+    own_loss = loss is None or isinstance(batch, dict)
+    terms = getattr(output, "terms", ()) if own_loss else ()
+    return list(terms) or [(mean, count_targets(output, batch, loss))]
 
 
 def options_of(loss: Any) -> dict[str, Any]:
@@ -140,12 +149,22 @@ def _rows(batch: Any, keys: list, rows: slice, ignored: int) -> Any:
     """These rows of every array of a batch; None if no target is among them."""
     values = [batch[key][rows] if _has_rows(batch[key]) else batch[key] for key in keys]
     part = dict(zip(keys, values, strict=True)) if isinstance(batch, dict) else type(batch)(values)
-    target = target_of(part)
-    if isinstance(target, np.ndarray) and target.dtype.kind in "iu":
-        empty = not (target != ignored).any()
-    else:
-        empty = rows.start == rows.stop
-    return None if empty else part
+    if rows.start == rows.stop or all(_is_ignored(target, ignored) for target in _targets(part)):
+        return None
+    return part
+
+
+def _targets(part: Any) -> list[Any]:
+    """Everything in a batch that is learned; a model may take several kinds of labels."""
+    if not isinstance(part, dict):
+        return [part[1]]
+    return [value for name, value in part.items() if "label" in name] or [None]
+
+
+def _is_ignored(target: Any, ignored: int) -> bool:
+    if not isinstance(target, np.ndarray) or target.dtype.kind not in "iu":
+        return False
+    return not (target != ignored).any()
 
 
 def _has_rows(value: Any) -> bool:

@@ -12,7 +12,14 @@ import minillm
 import minillm.functional as F
 from minillm import Device, Tensor, nn, no_grad
 from minillm.backend import default_generator
-from minillm.models import BertConfig, BertForPreTraining, GPT2Config, GPT2LMHeadModel
+from minillm.models import (
+    BertConfig,
+    BertForPreTraining,
+    BertForQuestionAnswering,
+    BertForSequenceClassification,
+    GPT2Config,
+    GPT2LMHeadModel,
+)
 from minillm.models.output import ModelOutput
 from minillm.optim import SGD, Adam, AdamW
 from minillm.training import evaluate, fit, gradients
@@ -458,13 +465,69 @@ def test_one_worker_for_a_model_that_does_not_count_its_targets(large_machine):
     assert choose_workers(model, None, batch) == 1
 
 
-def test_one_worker_for_the_two_means_of_bert(large_machine):
+def small_bert(kind):
+    dropout = dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), 0.0)
     config = BertConfig(vocab_size=V, hidden_size=8, num_hidden_layers=1, num_attention_heads=2,
-                        intermediate_size=16, max_position_embeddings=T)  # fmt: skip
-    model = BertForPreTraining(config, rng=np.random.default_rng(0))
-    batch = {**text_batch(8), "next_sentence_label": np.arange(8) % 2}
-    batch["labels"][:3] = -100
-    assert choose_workers(model, None, batch) == 1
+                        intermediate_size=16, max_position_embeddings=T, **dropout)  # fmt: skip
+    return kind(config, dtype="float64", rng=np.random.default_rng(0))
+
+
+def two_means(kind):
+    """A model whose loss is a sum of two means over different numbers of targets, and a batch."""
+    batch = text_batch(8)
+    labels, places = batch.pop("labels"), np.array([0, 1, 5, 2, 3, 4, 6, 1])
+    if kind is BertForPreTraining:
+        labels[:3] = -100  # in these rows no word is masked
+        return small_bert(kind), batch | {"labels": labels, "next_sentence_label": places % 2}
+    return small_bert(kind), batch | {"start_positions": places, "end_positions": 2 * places}
+
+
+def test_one_worker_for_each_core_where_the_loss_is_a_sum_of_two_means(large_machine):
+    model, batch = two_means(BertForPreTraining)
+    assert choose_workers(model, None, batch) == 4
+
+
+@pytest.mark.parametrize("kind", [BertForPreTraining, BertForQuestionAnswering])
+def test_each_of_two_means_has_weights_of_its_own(kind):
+    model, batch = two_means(kind)
+    output = model(**batch)
+    output.loss.backward()
+    assert len({count for _, count in output.terms}) == 2  # words and pairs; starts and ends
+    for workers in (2, 4):
+        twin, _ = two_means(kind)
+        value, grads = gradient_of(twin, batch, workers)
+        assert value == pytest.approx(output.loss.item(), rel=1e-12)
+        for name, p in model.named_parameters():
+            np.testing.assert_allclose(grads[name], p.grad, rtol=1e-9, atol=1e-14, err_msg=name)
+    parts = [{name: values[rows] for name, values in batch.items()}
+             for rows in (slice(6), slice(6, 8))]  # fmt: skip
+    whole = evaluate(model, [batch])["loss"]
+    assert evaluate(model, parts)["loss"] == pytest.approx(whole, rel=1e-12)
+
+
+def test_labels_that_do_not_count_are_no_targets_of_a_classifier():
+    model = small_bert(BertForSequenceClassification)
+    ids = text_batch(6)["input_ids"]
+    batch = {"input_ids": ids, "labels": np.array([1, -100, 0, -100, -100, 1])}
+    parts = [
+        {name: values[rows] for name, values in batch.items()} for rows in (slice(2), slice(2, 6))
+    ]
+    assert model(**batch).num_targets == 3
+    whole = evaluate(model, [batch])["loss"]
+    assert evaluate(model, parts)["loss"] == pytest.approx(whole, rel=1e-12)
+
+
+def test_numbers_as_targets_count_one_by_one():
+    """The mean squared error is a mean over all entries: rows of sequences are not alike."""
+    model = nn.Linear(1, 1, dtype="float64", rng=np.random.default_rng(0))
+    draw = np.random.default_rng(1).standard_normal
+    long, short = (draw((2, 9, 1)), draw((2, 9, 1))), (draw((2, 2, 1)), draw((2, 2, 1)))
+    x, y = (
+        np.concatenate([a.ravel(), b.ravel()])[:, None] for a, b in zip(long, short, strict=True)
+    )
+    expected = ((model(x).numpy() - y) ** 2).mean()
+    found = evaluate(model, [long, short], loss=F.mean_squared_error)["loss"]
+    assert found == pytest.approx(expected, rel=1e-12)
 
 
 def test_one_worker_for_a_loss_that_fit_does_not_know(large_machine):
