@@ -148,7 +148,8 @@ class Device:
         self.kind, _, index = text.partition(":")
         if self.kind not in _loaders or not (index or "0").isdecimal():
             known = ", ".join(repr(kind) for kind in _loaders)
-            raise ValueError(f"device {text!r} is unknown: use one of {known}, or 'cuda:1'")
+            name = "device" if spec else "MINILLM_DEVICE ="
+            raise ValueError(f"{name} {text!r} is unknown: use one of {known}, or 'cuda:1'")
         self.index = int(index or 0)
         self.xp = _loaders[self.kind]()
         if self.kind == "cuda":

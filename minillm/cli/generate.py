@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import no_grad
-from ..backend import to_numpy
+from ..backend import Device, to_numpy
 from ..generation import TextStreamer
 from ..models import GPT2LMHeadModel, TextGenRNN, TextGenRNNTokenizer
 from ..models.textgenrnn import VOCABULARY_FILE, WEIGHTS_FILE
@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--tokens", type=int, default=400, help="how many tokens to write at most")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same text")
+    parser.add_argument("--device", help="cpu, cuda or cuda:1; MINILLM_DEVICE or cpu if not given")
     parser.add_argument(
         "--repetition-penalty", type=float, default=1.0, metavar="R",
         help="above 1 makes tokens that the text has already less probable",
@@ -92,6 +93,7 @@ def run(arguments: argparse.Namespace) -> int:
     options.check(arguments)
     check_choices(arguments)
     model, tokenizer = load(Path(arguments.model))
+    model.to(Device(arguments.device))
     prompt = arguments.prompt
     if prompt is None:  # the texts that textgenrnn learned from are single lines
         prompt = "" if isinstance(model, TextGenRNN) else "\n"

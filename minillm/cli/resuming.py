@@ -26,17 +26,12 @@ def check(out: Path, recipe: Recipe, resume: bool) -> dict[str, Any] | None:
 
     A training that is at its end is not refused: it may have ended before its model was saved.
 
-    Raises   ValueError for a new training over an old one, and for one to go on with that is not
-             there, that is beyond the last step, or that has other sizes
+    Raises   ValueError for a new training over an old one, and for one to go on with that is beyond
+             the last step, or that has other sizes
     """
     folder = out / "checkpoint"
     if not (folder / INDEX).exists():
-        if resume:
-            raise ValueError(
-                f"--resume: {out} holds no checkpoint to go on from: leave out --resume to begin "
-                "there, or give the --out of that training"
-            )
-        return None
+        return None  # with resume, too: it may have been killed before its first checkpoint
     if not resume:
         raise ValueError(
             f"{out} already holds a training: go on with --resume, or choose another --out"

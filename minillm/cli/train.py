@@ -88,6 +88,8 @@ def prepare(arguments: argparse.Namespace, ranks: Ranks) -> tuple[common.Task, s
     if before is not None:
         resuming.require_characters(Path(arguments.out), before, task.tokenizer.characters)
     if ranks.first:
+        if arguments.resume and before is None:
+            print(f"--resume: {arguments.out} holds no checkpoint yet: the training begins anew")
         several = f"; {ranks.size} processes" if ranks.size > 1 else ""
         print(
             f"{source}: {len(text):,} characters, {len(task.tokenizer)} different; "

@@ -61,6 +61,8 @@ def clip_and_read(
     grads = [g for g in grads if g is not None and g.size]
     power, *read = host_numbers([_power_of_norm(grads, norm_type), *numbers])
     root = {2.0: math.sqrt, math.inf: float}.get(norm_type, lambda x: x ** (1 / norm_type))
+    if math.isinf(power) and norm_type != math.inf:  # squares of float32 reach only to 1e38
+        (power,) = host_numbers([_power_of_norm([g.astype("float64") for g in grads], norm_type)])
     norm = root(power)
     if math.isfinite(norm) and norm > max_norm:
         for g in grads:

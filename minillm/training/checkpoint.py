@@ -80,7 +80,7 @@ def save_checkpoint(
     try:
         write_arrays(folder / index["arrays"], arrays)
         write_json(folder / INDEX, index)
-    except OSError:
+    except (OSError, TypeError, ValueError):
         if _arrays_file(folder) != index["arrays"]:
             with contextlib.suppress(OSError):
                 (folder / index["arrays"]).unlink(missing_ok=True)
@@ -170,6 +170,11 @@ def read_index(folder: "str | Path") -> dict[str, Any]:
     wrong = [name for name, kind in kinds.items() if not isinstance(index.get(name), kind)]
     if wrong:
         raise CheckpointError(f"{Path(folder) / INDEX} is incomplete: {', '.join(wrong)} missing")
+    if index["step"] < 0 or not isinstance(index["extra"].get("workers"), int | None):
+        raise CheckpointError(
+            f"{Path(folder) / INDEX} is damaged: step {index['step']!r}, workers "
+            f"{index['extra'].get('workers')!r}"
+        )
     return index
 
 

@@ -1,5 +1,6 @@
 """The training loop, in full view: batch -> loss -> backward -> clip -> step -> log."""
 
+import contextlib
 import errno
 import itertools
 import json
@@ -84,8 +85,9 @@ def fit(
     epochs or steps     how long: passes over the data, or calls of optimizer.step()
     loss                loss(output, target) for batches (x, y), such as F.cross_entropy; without
                         it the model is called with labels=y, or with the dict, and gives its .loss
-    metrics             {"accuracy": function(logits, targets)}, on each training batch and on the
-                        whole of the validation data
+    metrics             {"accuracy": function(logits, targets)}, on each training batch (with several
+                        workers without those parts of it that have no target) and on the whole of the
+                        validation data
     schedule            of minillm.optim.schedule; moved on after each step
     clip                largest norm of all gradients together
     accumulate          batches that make one step, a large batch in little memory: its gradient is the
@@ -125,18 +127,19 @@ def fit(
     >>> history.history["loss"][-1] < 0.1
     True
     """
-    _begin(model, optimizer, loss, metrics, ranks)
+    _begin(model, optimizer, loss, metrics, schedule, on_step, ranks)
     batches, wanted, total, period = _plan(
         train, epochs, steps, accumulate, batch_size, shuffle, evaluate_every
     )
     _check_options(clip, resume, checkpoint, extra, early_stopping, validation)
     saver = _Saver(checkpoint, model, optimizer, schedule, extra, batches, early_stopping, ranks)
     history = History()
-    first = saver.resume(history) if resume else 0
-    if early_stopping is not None and early_stopping.begin(history, saver.folder):
-        total = first  # it had stopped before
-    stream = batches.starting_at(first * accumulate, count=wanted - first * accumulate)
-    gradient, stream = _share_out(model, optimizer, loss, stream, workers, ranks, saver)
+    with saver.unlocked_by_errors():
+        first = saver.resume(history) if resume else 0
+        if early_stopping is not None and early_stopping.begin(history, saver.folder):
+            total = first  # it had stopped before
+        stream = batches.starting_at(first * accumulate, count=wanted - first * accumulate)
+        gradient, stream = _share_out(model, optimizer, loss, stream, workers, ranks, saver)
     bar = _progress_bar(first, total, progress and saver.writes)
     model.train()
     with saver, bar, gradient, _CtrlC(ranks) as ctrl_c:
@@ -159,8 +162,7 @@ def fit(
             if schedule is not None:
                 schedule.step()
             history.record(value, seen)
-            bar.set_postfix_str(_status(value, window, started, optimizer.lr), refresh=False)
-            bar.update()
+            _show(bar, value, window, started, optimizer.lr)
             if step % period == 0 or step == total:
                 history.close_period(step, optimizer.lr)
                 if validation is not None:
@@ -276,9 +278,10 @@ def _progress_bar(first: int, total: int, shown: bool) -> tqdm:
     return tqdm(total=total, initial=first, disable=not shown, unit="step", dynamic_ncols=True)
 
 
-def _status(loss: float, window: list, started: float, lr: float) -> str:
+def _show(bar: tqdm, loss: float, window: list, started: float, lr: float) -> None:
     rate = sum(map(count_tokens, window)) / (time.perf_counter() - started)
-    return f"loss {loss:.3f}, {rate:,.0f} tokens/s, lr {lr:.1e}"
+    bar.set_postfix_str(f"loss {loss:.3f}, {rate:,.0f} tokens/s, lr {lr:.1e}", refresh=False)
+    bar.update()
 
 
 # --------------------------------------------------------------------------------- planning
@@ -325,13 +328,23 @@ def _plan(
     return batches, wanted, total, evaluate_every or math.ceil(length / accumulate)
 
 
-def _begin(model: Any, optimizer: Any, loss: Any, metrics: Any, ranks: Any) -> None:
+def _begin(
+    model: Any, optimizer: Any, loss: Any, metrics: Any, schedule: Any, on_step: Any, ranks: Any
+) -> None:
     """What comes first: the order of the data is drawn from random numbers that the ranks share."""
     keep_freed_memory()
     _check_ranks("fit", ranks)
     _check_functions("fit", loss, metrics)
     if not isinstance(optimizer, Optimizer):
         raise TypeError(f"fit: optimizer must be an Optimizer, got {type(optimizer).__name__}")
+    if schedule is not None and getattr(schedule, "optimizer", None) is not optimizer:
+        raise ValueError(
+            "fit: schedule must be one of minillm.optim.schedule, made from this optimizer: with "
+            f"{'that of another' if hasattr(schedule, 'optimizer') else repr(schedule)} the learning "
+            "rate would stay as it is"
+        )
+    if on_step is not None and not callable(on_step):
+        raise TypeError(f"fit: on_step must be a function of (step, history), got {on_step!r}")
     own = {id(p) for p in model.parameters()}
     if own and own.isdisjoint(map(id, _parameters_of(optimizer))):
         raise ValueError(
@@ -399,6 +412,8 @@ def _check_options(
 ) -> None:  # fmt: skip
     if clip is not None and not (is_number(clip) and clip > 0):
         raise ValueError(f"fit: clip must be above 0, got {clip!r}; None for no clipping")
+    if checkpoint is not None and not str(checkpoint):
+        raise ValueError("fit: checkpoint is empty: name a folder, or leave it out")
     if resume and checkpoint is None:
         raise ValueError("fit: resume=True needs checkpoint=FOLDER to go on from")
     if early_stopping is not None and not isinstance(early_stopping, EarlyStopping):
@@ -461,6 +476,15 @@ class _Saver:
     def __exit__(self, *exception: object) -> None:
         if self.lock is not None:
             self.lock.release()
+
+    @contextlib.contextmanager
+    def unlocked_by_errors(self) -> Iterator[None]:
+        """Whoever tries again after an error in here does not find the folder locked by it."""
+        try:
+            yield
+        except BaseException:
+            self.__exit__()
+            raise
 
     def resume(self, history: History) -> int:
         """Load the checkpoint if there is one; a broken one is an error, not a new start."""

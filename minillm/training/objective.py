@@ -35,6 +35,10 @@ def forward_batch(model: Any, batch: Any, loss: Callable | None) -> tuple[Any, T
     value = getattr(output, "loss", None)
     if not isinstance(batch, dict) and loss is not None:
         value = loss(logits_of(output), _on_device(xp, batch[1]))
+    if value is not None and not isinstance(value, Tensor):
+        raise TypeError(
+            f"fit: the loss must be a Tensor, which can be differentiated, got {type(value).__name__}"
+        )
     if value is None:
         raise ValueError("fit: the model gave no .loss: pass loss=, or batches that hold labels")
     if options_of(loss).get("reduction", "mean") != "mean":

@@ -306,11 +306,16 @@ def test_resume_of_a_complete_training_saves_its_model(tmp_path, capsys):
     assert "more --steps" in capsys.readouterr().err
 
 
-def test_there_must_be_something_to_resume(tmp_path, capsys):
+def test_resume_begins_anew_where_a_training_was_killed_before_its_first_checkpoint(
+    tmp_path, capsys
+):
     out = tmp_path / "run"
     arguments = ["train", "--text", write_text(tmp_path), "--out", out, *TINY.split(), "--resume"]
-    assert_one_line_error(capsys, arguments, "--resume", f"{out} holds no checkpoint")
-    assert not out.exists()
+    assert main([str(argument) for argument in arguments]) == 0
+    assert f"--resume: {out} holds no checkpoint yet: the training begins anew\n" in (
+        capsys.readouterr().out
+    )
+    assert (out / "model.safetensors").is_file()
 
 
 @pytest.mark.parametrize(

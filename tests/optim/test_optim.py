@@ -133,6 +133,13 @@ def test_options_without_meaning(call, message):
         call(parameter([1.0], [1.0]))
 
 
+def test_a_norm_whose_squares_float32_cannot_hold_is_clipped():
+    p = parameter([0.0, 0.0], [3e30, 4e30])
+    p.data, p.grad = p.data.astype(np.float32), p.grad.astype(np.float32)
+    assert clip_grad_norm_([p], 1.0) == pytest.approx(5e30, rel=1e-6)
+    np.testing.assert_allclose(p.grad, [0.6, 0.8], rtol=1e-6)
+
+
 def test_a_model_in_the_place_of_its_parameters():
     with pytest.raises(TypeError, match=r"params is a Linear: write model.named_parameters\(\)"):
         AdamW(Linear(2, 3))

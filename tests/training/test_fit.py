@@ -465,6 +465,39 @@ def test_an_optimizer_of_another_model_is_refused():
     assert bits(model) == before
 
 
+def test_a_schedule_of_another_optimizer_is_refused():
+    x, y, *_ = linear_problem()
+    model = nn.Linear(3, 2)
+    optimizer, other = (SGD(model.parameters(), lr=0.1) for _ in range(2))
+    options = {"steps": 1, "loss": F.mean_squared_error, "progress": False}
+    with pytest.raises(ValueError, match="with that of another the learning rate"):
+        fit(model, optimizer, (x, y), schedule=schedule.cosine(other), **options)
+    with pytest.raises(ValueError, match="made from this optimizer: with 3 the learning rate"):
+        fit(model, optimizer, (x, y), schedule=3, **options)
+    with pytest.raises(TypeError, match=r"on_step must be a function of .* got 3"):
+        fit(model, optimizer, (x, y), on_step=3, **options)
+    with pytest.raises(ValueError, match="checkpoint is empty"):
+        fit(model, optimizer, (x, y), checkpoint="", **options)
+    with pytest.raises(TypeError, match=r"loss must be a Tensor, .* got float"):
+        fit(model, optimizer, (x, y), **options | {"loss": lambda out, y: 1.0})
+
+
+def test_an_error_before_the_first_step_leaves_the_folder_to_the_next_try(tmp_path):
+    x, y, *_ = linear_problem()
+    kept = []
+    for loss in (
+        lambda out, y: F.mean_squared_error(out, y, reduction="sum"),
+        F.mean_squared_error,
+    ):
+        try:
+            fit_linear((x, y), steps=1, loss=loss, checkpoint=tmp_path, workers=2)
+        except ValueError as error:
+            kept.append(error)  # as a notebook does, with everything that the error has seen
+    assert len(kept) == 1
+    assert "parts" in str(kept[0])
+    assert (tmp_path / "checkpoint.json").is_file()
+
+
 def test_arrays_of_different_length_are_refused():
     x, y, *_ = linear_problem()
     with pytest.raises(ValueError, match=r"equally many rows.*\(12, 3\).*\(5, 2\)"):
