@@ -14,8 +14,9 @@ import re
 import sys
 import warnings
 import weakref
+import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 
+SUMS = "crc32"  # where the header of our files has the checksums, as JSON
 HUB_LINE = "python -m pip install huggingface_hub"
 # what a safetensors file calls its floating numbers -> how NumPy reads them
 FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
@@ -161,12 +163,31 @@ def read_json(path: "str | Path") -> Any:
 def write_arrays(
     path: "str | Path", arrays: Mapping[str, np.ndarray], metadata: dict[str, str] | None = None
 ) -> None:
-    """Write arrays by name as a safetensors file, atomically; metadata goes into its header."""
+    """Write arrays by name as a safetensors file, atomically; metadata goes into its header.
+
+    So does a checksum of each array, because the format has none: read_arrays and open_arrays notice
+    a file in which single bytes have changed.  Other programs pass it over.
+    """
     with atomic_write(path) as temporary:
         # not ascontiguousarray, which would turn a single number into an array of one
         in_order = {name: np.asarray(a, order="C") for name, a in arrays.items()}
-        options = {"metadata": metadata} if metadata else {}
-        save_file(in_order, str(temporary), **options)
+        sums = {name: zlib.crc32(a.reshape(-1).view(np.uint8)) for name, a in in_order.items()}
+        save_file(in_order, str(temporary), metadata={**(metadata or {}), SUMS: json.dumps(sums)})
+        _sort_metadata(temporary)
+
+
+def _sort_metadata(path: Path) -> None:
+    """Bring the metadata of a new file into order: the library writes it in another one every time,
+    and what is the same should have the same bytes.
+    """
+    with open(path, "rb+") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+        text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(text) <= length:  # as it is, since both write JSON in the same way
+            file.seek(8)
+            file.write(text.ljust(length))
 
 
 def read_arrays(path: "str | Path") -> dict[str, np.ndarray]:
@@ -178,9 +199,33 @@ def read_arrays(path: "str | Path") -> dict[str, np.ndarray]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     try:
-        return load_file(str(path))
+        arrays = load_file(str(path))
     except SafetensorError as error:
         raise _incomplete(path, error) from None
+    with safe_open(str(path), framework="np") as file:
+        sums = _checksums(path, file.metadata())
+    for name, array in arrays.items():
+        _compare(path, name, zlib.crc32(array.reshape(-1).view(np.uint8)), sums)
+    return arrays
+
+
+def _checksums(path: Path, metadata: Mapping[str, str] | None) -> dict[str, int]:
+    """The checksums in the header of a file; none in one that another program wrote."""
+    try:
+        sums = json.loads((metadata or {}).get(SUMS, "{}"))
+    except json.JSONDecodeError as error:
+        raise _incomplete(path, error) from None
+    if not isinstance(sums, dict):
+        raise _incomplete(path, ValueError(f"{SUMS} is {sums!r}"))
+    return sums
+
+
+def _compare(path: Path, name: str, found: int, sums: Mapping[str, int]) -> None:
+    if found != sums.get(name, found):
+        raise ValueError(
+            f"{path} is damaged: the numbers of {name} are not those that were written (their checksum "
+            "is another): write or copy it again"
+        )
 
 
 def _incomplete(path: Path, error: Exception) -> ValueError:
@@ -198,6 +243,9 @@ class StoredArray:
     dtype: str  # as the format names it
     shape: tuple[int, ...]
     start: int  # the first byte in the file
+    name: str = ""
+    sums: Mapping[str, int] = field(default_factory=dict)  # checksums, by name
+    reached: list[int] = field(default_factory=lambda: [0, 0])  # rows read in turn; their checksum
 
     def rows(self, first: int, last: int) -> np.ndarray:
         """Entries first to last - 1 of the first axis, whatever floating dtype they have, as float32.
@@ -208,6 +256,13 @@ class StoredArray:
         last = min(last, self.shape[0])
         offset = self.start + first * width * kind.itemsize
         numbers = np.fromfile(self.path, kind, count=(last - first) * width, offset=offset)
+        if first in (0, self.reached[0]):  # in turn, from the beginning
+            self.reached[:] = (
+                last,
+                zlib.crc32(numbers.view(np.uint8), self.reached[1] * (first > 0)),
+            )
+            if last == self.shape[0]:
+                _compare(self.path, self.name, self.reached[1], self.sums)
         if self.dtype == "BF16":
             numbers = (numbers.astype(np.uint32) << 16).view(np.float32)
         return numbers.astype(np.float32, copy=False).reshape(last - first, *self.shape[1:])
@@ -229,10 +284,11 @@ def open_arrays(path: "str | Path") -> dict[str, StoredArray]:
     with open(path, "rb") as file:
         length = int.from_bytes(file.read(8), "little")
         header = json.loads(file.read(length))
-    header.pop("__metadata__", None)
+    sums = _checksums(path, header.pop("__metadata__", None))
+    begin = 8 + length
     return {
-        name: StoredArray(path, a["dtype"], tuple(a["shape"]), 8 + length + a["data_offsets"][0])
-        for name, a in header.items()
+        n: StoredArray(path, a["dtype"], tuple(a["shape"]), begin + a["data_offsets"][0], n, sums)
+        for n, a in header.items()
     }
 
 

@@ -276,7 +276,10 @@ def fill(model: Any, stored: Mapping[str, Any]) -> list[str]:
         target = p.data.T if model.is_transposed(name, p) else p.data
         step = max(1, BLOCK // max(1, p.size // len(target)))
         for first in range(0, len(target), step):
-            target[first : first + step] = array.rows(first, first + step)
+            block = array.rows(first, first + step)
+            if not np.isfinite(block).all():
+                raise ValueError(f"{name} holds NaN or Inf: the file is damaged, or was saved so")
+            target[first : first + step] = block
     return new
 
 

@@ -68,7 +68,7 @@ def test_what_is_saved_loads_into_a_fresh_base(tmp_path, name):
     assert other.lora.configs["loaded"] == model.lora.configs["default"]
     assert json.loads((tmp_path / CONFIG).read_text())["base_model_name_or_path"] == "tiny"
     size = (tmp_path / WEIGHTS).stat().st_size
-    assert size < 4 * sum(a.size for a in lora_state_dict(model).values()) + 200 * 20
+    assert size < 4 * sum(a.size for a in lora_state_dict(model).values()) + 300 * 20
 
 
 def test_one_of_several_adapters_and_a_merged_one_can_be_saved(tmp_path):

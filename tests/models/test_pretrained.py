@@ -207,6 +207,38 @@ def test_a_generation_config_without_meaning_is_named(tmp_path, values, message)
         GPT2LMHeadModel.from_pretrained(tmp_path)
 
 
+# ------------------------------------------------------------------------------ damaged weights
+
+
+def test_a_byte_that_has_changed_is_noticed(tmp_path):
+    small_gpt().save_pretrained(tmp_path)
+    path = tmp_path / "model.safetensors"
+    whole = path.read_bytes()
+    begin = 8 + int.from_bytes(whole[:8], "little")
+    for place in np.random.default_rng(0).integers(begin, len(whole), 40):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        with pytest.raises(
+            ValueError, match=r"model.safetensors is damaged: the numbers of \S+ are"
+        ):
+            GPT2LMHeadModel.from_pretrained(tmp_path)
+    path.write_bytes(whole)
+    assert bits(GPT2LMHeadModel.from_pretrained(tmp_path)) == bits(small_gpt())
+
+
+def test_a_file_of_another_program_has_no_checksums_but_must_hold_numbers(tmp_path):
+    model = small_gpt()
+    model.save_pretrained(tmp_path)
+    arrays = load_file(tmp_path / "model.safetensors")
+    save_file(arrays, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    assert bits(GPT2LMHeadModel.from_pretrained(tmp_path)) == bits(model)
+    arrays["transformer.wpe.weight"][1, 2] = np.nan
+    save_file(arrays, tmp_path / "model.safetensors")
+    with pytest.raises(
+        ValueError, match=r"model.safetensors: transformer.wpe.weight holds NaN or Inf"
+    ):
+        GPT2LMHeadModel.from_pretrained(tmp_path)
+
+
 # -------------------------------------------------------------------------------- the weights
 
 

@@ -1,4 +1,4 @@
-"""Damaged model and tokenizer files: an error of one kind, never a crash.
+"""Damaged model and tokenizer files: an error of one kind, never a crash, and never other weights.
 
 python -m tests.robustness.model_files 1000
 """
@@ -61,6 +61,12 @@ def try_to_use(loaded) -> None:
         loaded.decode(loaded.encode("the fox"))
 
 
+def bits(folder: Path) -> dict[str, bytes]:
+    """The parameters of a model that is whole."""
+    load = LOADERS[folder.name][0]
+    return {name: array.tobytes() for name, array in load(folder).state_dict().items()}
+
+
 def damage_and_load(root: Path, count: int, seed: int) -> tuple[collections.Counter, list[str]]:
     """(how often which outcome, what must never happen): ValueError and OSError are explained."""
     chance = random.Random(seed)
@@ -69,13 +75,19 @@ def damage_and_load(root: Path, count: int, seed: int) -> tuple[collections.Coun
     for _ in range(count):
         name = chance.choice(sorted(LOADERS))
         file = chance.choice(sorted((root / name).iterdir()))
+        right = bits(root / name)
         whole, kind = file.read_bytes(), chance.choice(KINDS)
         file.write_bytes(kind(whole, chance))
         try:
             for load in LOADERS[name]:
                 try:
-                    try_to_use(load(root / name))
+                    loaded = load(root / name)
+                    try_to_use(loaded)
                     outcomes["loaded"] += 1
+                    if file.suffix == ".safetensors" and hasattr(loaded, "state_dict"):
+                        found = {n: a.tobytes() for n, a in loaded.state_dict().items()}
+                        if found != right:
+                            failures.append(f"{kind.__name__} of {name}/{file.name}: a wrong model")
                 except (ValueError, OSError) as error:
                     outcomes[type(error).__name__] += 1
                 except Exception as error:

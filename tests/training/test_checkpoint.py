@@ -251,12 +251,12 @@ def test_a_failing_rename_leaves_the_old_checkpoint(tmp_path, monkeypatch, file,
     assert_holds(tmp_path, 4, expected)
 
 
-def write_half(*arguments):
+def write_half(*arguments, **options):
     Path(arguments[-1]).write_bytes(b"half of it")
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def write_half_in_rust(*arguments):
+def write_half_in_rust(*arguments, **options):
     Path(arguments[-1]).write_bytes(b"half of it")
     raise SafetensorError("Error while serializing: IoError(StorageFull)")
 
