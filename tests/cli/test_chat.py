@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from minillm.cli import main, weights
+from minillm.cli.chat import default_system, template_texts
 from minillm.models import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM
 from minillm.tokenizers import BertTokenizer, GPT2Tokenizer
 
@@ -114,6 +115,94 @@ def test_each_question_sees_what_was_said_before(llama, monkeypatch, capsys):
     assert seen[0] == system + first
     second = "<|im_start|>user\nthe dog<| im_end|><|im_end|>\n<|im_start|>assistant\n"
     assert seen[1] == f"{system}{first}{answer}<|im_end|>\n{second}"
+
+
+MESSAGES = (
+    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>\\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+OWN = (
+    "{% if messages[0]['role'] != 'system' %}"
+    "{{ '<|im_start|>system\\nflat<|im_end|>\\n' }}{% endif %}"
+)
+
+
+def prompt_of(llama, folder, monkeypatch, template, *arguments, **roles):
+    """What the model reads where its tokenizer has this chat template."""
+    seen = []
+    tokenizer = GPT2Tokenizer.from_pretrained(llama)
+    tokenizer.chat_template = template
+    for role, token in roles.items():
+        setattr(tokenizer, role, token)
+    LlamaForCausalLM.from_pretrained(llama).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    monkeypatch.setattr(LlamaForCausalLM, "generate", lambda self, ids, **_: seen.append(ids[0]))
+    command = ["chat", "--model", str(folder), "--prompt", "the cat", "--tokens", "3", *arguments]
+    assert main(command) == 0
+    return tokenizer.decode(seen[0])
+
+
+@pytest.mark.parametrize(
+    ("template", "arguments", "system"),
+    [
+        (OWN + MESSAGES, [], "<|im_start|>system\nflat<|im_end|>\n"),
+        (OWN + MESSAGES, ["--system", "mat"], "<|im_start|>system\nmat<|im_end|>\n"),
+        (OWN + MESSAGES, ["--system", ""], "<|im_start|>system\n<|im_end|>\n"),
+        (MESSAGES, [], ""),
+        ("{{ bos_token }}" + MESSAGES, [], "<|endoftext|>"),
+        (None, [], ""),
+    ],
+)
+def test_the_prompt_begins_as_the_chat_template_does(
+    llama, tmp_path, monkeypatch, template, arguments, system
+):
+    question = "<|im_start|>user\nthe cat<|im_end|>\n<|im_start|>assistant\n"
+    roles = {"bos_token": "<|endoftext|>"}
+    found = prompt_of(llama, tmp_path, monkeypatch, template, *arguments, **roles)
+    assert found == system + question
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        (  # the line end is written out, as in the template of SmolLM2
+            "{{ '<|im_start|>system\nYou are A<|im_end|>\n' }}" + MESSAGES,
+            "You are A",
+        ),
+        (
+            r"""{{- "<|im_start|>system\nIt's \"A\" {}}<|im_end|>\n" -}}""" + MESSAGES,
+            'It\'s "A" {}}',
+        ),
+        ("<|im_start|>system\nIt's A<|im_end|>\n{# a 'note #}" + MESSAGES, "It's A"),
+        (r"{{ '<|im_start|>system\n' + m + '<|im_end|>\n' }}" + MESSAGES, None),
+        (r"{# <|im_start|>system\nold<|im_end|> #}" + MESSAGES, None),
+        ("{{ '<|im_start|>user" + MESSAGES, None),  # a tag without an end is a text
+    ],
+)
+def test_the_system_message_is_found_among_the_texts_of_a_template(template, expected):
+    assert default_system(template) == expected
+
+
+def test_a_template_that_is_damaged_takes_no_time():
+    assert len(template_texts("{{ " + "'a' + \"b\" " * 3000)) == 1
+
+
+@pytest.mark.parametrize(
+    ("template", "found"),
+    [
+        ("<|user|>\n{{ messages[0] }}", "has no '<|im_start|>'"),
+        ("{{ '<|im_start|>assistant<|im_sep|>' }}", "has '<|im_start|>assistant<|im_sep|>'"),
+        ("{# <|im_start|>user #}[INST]", "has no '<|im_start|>'"),
+    ],
+)
+def test_a_chat_template_of_another_form_is_refused(llama, tmp_path, capsys, template, found):
+    LlamaForCausalLM.from_pretrained(llama).save_pretrained(tmp_path)
+    tokenizer = GPT2Tokenizer.from_pretrained(llama)
+    tokenizer.chat_template = template
+    tokenizer.save_pretrained(tmp_path)
+    line = error_of(capsys, "chat", "--model", tmp_path, "--prompt", "hi", "--system", "flat")
+    assert "ChatML" in line
+    assert found in line
 
 
 def test_ctrl_c_ends_the_answer_and_not_the_conversation(llama, monkeypatch, capsys):
