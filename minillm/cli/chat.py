@@ -138,6 +138,10 @@ class Listener:
         self.screen.end()
 
 
+class TooLongError(ValueError):
+    """A message for which the model has no room."""
+
+
 class Chat:
     """A conversation: what was said, and who says the next thing.
 
@@ -171,9 +175,12 @@ class Chat:
         }  # fmt: skip
 
     def answer(self, text: str) -> str:
-        """Say something and print the answer; Ctrl-C ends the answer, not the conversation."""
-        self.messages.append({"role": "user", "content": text})
-        ids = self.fitting_prompt()
+        """Say something and print the answer; Ctrl-C ends the answer, not the conversation.
+
+        Raises   TooLongError if there is no room for the text; the conversation stays as it was
+        """
+        said = [*self.messages, {"role": "user", "content": text}]
+        self.messages, ids = self.fitting_prompt(said)
         listener = Listener(self.tokenizer, self.end)
         try:
             self.model.generate(
@@ -186,17 +193,23 @@ class Chat:
         self.messages.append({"role": "assistant", "content": answer})
         return answer
 
-    def fitting_prompt(self) -> list[int]:
-        """The ids of the conversation; where it is too long, its oldest messages are forgotten."""
+    def fitting_prompt(
+        self, messages: list[dict[str, str]]
+    ) -> tuple[list[dict[str, str]], list[int]]:
+        """A conversation without its oldest messages, where it is too long, and its ids.
+
+        Raises   TooLongError if even the last message alone is too long
+        """
+        messages = list(messages)
         room = self.model.config.max_position_embeddings - self.tokens
-        while len(ids := self.tokenizer.encode(self.begin + chatml(self.messages))) > room:
-            if len(self.messages) == self.first + 1:  # nothing but the question
-                raise ValueError(
+        while len(ids := self.tokenizer.encode(self.begin + chatml(messages))) > room:
+            if len(messages) == self.first + 1:  # nothing but the question
+                raise TooLongError(
                     f"the prompt has {len(ids)} tokens, but the model can see {room} before an "
                     f"answer of {self.tokens}: shorten it, or ask for a shorter one with --tokens"
                 )
-            del self.messages[self.first : self.first + 2]
-        return ids
+            del messages[self.first : self.first + 2]
+        return messages, ids
 
 
 def load(path: Any) -> tuple[Any, Any]:
@@ -214,6 +227,8 @@ def run(arguments: argparse.Namespace) -> int:
         options.without_effect(arguments, ("temperature", "top_p"), "with --greedy")
     if arguments.tokens < 1:
         raise ValueError(f"--tokens must be at least 1, got {arguments.tokens}")
+    if arguments.prompt is not None and not arguments.prompt.strip():
+        raise ValueError("--prompt is empty: give a message with words in it")
     path = arguments.model or weights.find("smollm2", "chat")
     if arguments.prompt is not None:
         Chat(*load(path), arguments).answer(arguments.prompt)
@@ -232,5 +247,8 @@ def run(arguments: argparse.Namespace) -> int:
             continue
         if text == "/quit":
             return 0
-        if text:
-            chat.answer(text)
+        try:
+            if text:
+                chat.answer(text)
+        except TooLongError as error:  # said, and forgotten: what was said before still counts
+            print(error, file=sys.stderr)

@@ -266,6 +266,34 @@ def test_a_prompt_that_is_too_long_is_refused(llama, capsys):
     )
 
 
+def test_a_message_that_is_too_long_is_said_and_the_conversation_goes_on(
+    llama, monkeypatch, capsys
+):
+    seen = []
+
+    def generate(self, ids, *, streamer, **options):
+        seen.append(GPT2Tokenizer.from_pretrained(llama).decode(ids[0]))
+        streamer.put(np.array([260]))
+        streamer.end()
+
+    monkeypatch.setattr(LlamaForCausalLM, "generate", generate)
+    type_in(monkeypatch, "the cat", "x" * 80, "the dog", "/quit")
+    assert main(["chat", "--model", str(llama), "--tokens", "9"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.count("> ") == 4
+    [line] = [line for line in captured.err.splitlines() if "--tokens" in line]
+    assert "the model can see 81" in line
+    assert len(seen) == 2
+    assert "x" not in seen[1]
+    assert seen[1].startswith(seen[0])  # what was said before the long one is still known
+
+
+@pytest.mark.parametrize("prompt", ["", " \n\t"])
+def test_a_prompt_without_words_is_refused(llama, capsys, prompt):
+    line = error_of(capsys, "chat", "--model", llama, "--prompt", prompt)
+    assert "--prompt is empty: give a message with words in it" in line
+
+
 def test_a_model_that_never_saw_a_conversation_is_refused(llama, tmp_path, capsys):
     LlamaForCausalLM.from_pretrained(llama).save_pretrained(tmp_path)
     GPT2Tokenizer.train([TEXT], 260, progress=False).save_pretrained(tmp_path)
