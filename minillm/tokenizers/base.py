@@ -94,11 +94,7 @@ class SubwordTokenizer(BatchMixin):
         self.model_max_length = model_max_length
         if isinstance(special_tokens, Mapping):
             special_tokens = [AddedToken(t, number) for t, number in special_tokens.items()]
-        elif isinstance(special_tokens, str):
-            raise TypeError(
-                f'special_tokens must be a list: ["{special_tokens}"], not "{special_tokens}"'
-            )
-        for token in special_tokens:
+        for token in checked_special_tokens(special_tokens):
             self._add(AddedToken(token) if isinstance(token, str) else token)
         for role, name in roles.items():
             if name is not None:
@@ -288,6 +284,28 @@ def checked_training(texts: Any, vocab_size: int, smallest: int, name: str, what
         raise ValueError(
             f"{name}.train: vocab_size={vocab_size} is too small: {what} need {smallest} ids"
         )
+
+
+def checked_special_tokens(tokens: Any, kinds: tuple[type, ...] = (str, AddedToken)) -> list[Any]:
+    """Special tokens as a list.
+
+    Raises   TypeError for one string instead of a list, or for something in it that is no token
+
+    >>> checked_special_tokens("<|endoftext|>")
+    Traceback (most recent call last):
+    TypeError: special_tokens must be a list: ["<|endoftext|>"], not "<|endoftext|>"
+    """
+    if isinstance(tokens, str):
+        raise TypeError(f'special_tokens must be a list: ["{tokens}"], not "{tokens}"')
+    if not isinstance(tokens, Iterable):
+        raise TypeError(f"special_tokens must be a list of strings, got {tokens!r}")
+    tokens = list(tokens)
+    for number, token in enumerate(tokens):
+        if not isinstance(token, kinds):
+            raise TypeError(
+                f"special_tokens must be a list of strings; number {number} is {token!r:.60}"
+            )
+    return tokens
 
 
 def checked_text(text: Any) -> str:

@@ -18,7 +18,13 @@ from typing import Any
 import regex
 
 from . import files
-from .base import AddedToken, SubwordTokenizer, checked_text, checked_training
+from .base import (
+    AddedToken,
+    SubwordTokenizer,
+    checked_special_tokens,
+    checked_text,
+    checked_training,
+)
 from .batch import Row
 from .explanation import Explanation, Section, visible
 from .normalization import BertNormalizer, is_chinese, split_words
@@ -84,9 +90,8 @@ class BertTokenizer(SubwordTokenizer):
             "pad": pad_token, "unk": unk_token, "cls": cls_token, "sep": sep_token,
             "mask": mask_token,
         }  # fmt: skip
-        special_tokens = (
-            special_tokens if isinstance(special_tokens, Mapping) else [*special_tokens]
-        )
+        if not isinstance(special_tokens, Mapping):
+            special_tokens = checked_special_tokens(special_tokens)
         extra = [t if isinstance(t, str) else t.content for t in special_tokens]
         for role, token in roles.items():
             if token not in vocab and token not in extra:
@@ -143,7 +148,8 @@ class BertTokenizer(SubwordTokenizer):
         >>> tokenizer.convert_ids_to_tokens([17, 18, 19])
         ['ve', 'vex', 'th']
         """
-        special = list(dict.fromkeys([*SPECIAL.values(), *special_tokens]))
+        more = checked_special_tokens(special_tokens, (str,))
+        special = list(dict.fromkeys([*SPECIAL.values(), *more]))
         checked_training(texts, vocab_size, len(special) + 1, cls.__name__, "special tokens")
         options: dict[str, Any] = {
             "do_lower_case": do_lower_case,

@@ -26,7 +26,13 @@ from typing import Any
 import regex
 
 from . import files
-from .base import AddedToken, SubwordTokenizer, checked_text, checked_training
+from .base import (
+    AddedToken,
+    SubwordTokenizer,
+    checked_special_tokens,
+    checked_text,
+    checked_training,
+)
 from .byte_pairs import Pair, learn_merges
 from .byte_symbols import BYTES, SYMBOLS, to_bytes
 from .explanation import Explanation, Section, visible
@@ -130,7 +136,7 @@ class GPT2Tokenizer(SubwordTokenizer):
         >>> GPT2Tokenizer.train(["banana banana"], 260).merges
         [('a', 'n'), ('b', 'an'), ('an', 'a')]
         """
-        special = list(dict.fromkeys(special_tokens))
+        special = list(dict.fromkeys(checked_special_tokens(special_tokens, (str,))))
         alphabet = sorted(SYMBOLS)
         smallest = len(special) + len(alphabet)
         checked_training(texts, vocab_size, smallest, cls.__name__, "256 bytes and special tokens")
