@@ -29,7 +29,7 @@ from ..tokenizers import GPT2Tokenizer
 from . import model_kinds, options, weights
 
 SUMMARY = "Talk to SmolLM2, a small language model."
-EXAMPLE = 'python -m minillm chat --prompt "What is the capital of France?"'
+EXAMPLE = 'python -m minillm chat --prompt "What is gravity?"'
 START, END = "<|im_start|>", "<|im_end|>"
 STRING = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\""  # in Jinja; a tag may end only outside of one
 TAG = re.compile(rf"{{#.*?#}}|{{{{(?:{STRING}|[^'\"])*?}}}}|{{%(?:{STRING}|[^'\"])*?%}}", re.DOTALL)
