@@ -192,11 +192,12 @@ class SubwordTokenizer(BatchMixin):
         if token is None:
             self._roles.pop(role, None)
             return
-        if token not in self._ids:
+        if not isinstance(token, str) or token not in self._ids:
+            example = f", such as tokenizer.{role}_token = tokenizer.eos_token"
+            example = "" if self.eos_token is None else example
             raise ValueError(
-                f"{role}_token: {token!r} is not in the vocabulary; use a token that is, such as "
-                f"tokenizer.{role}_token = tokenizer.eos_token, or name it as a special token when "
-                "the tokenizer is made"
+                f"{role}_token: {token!r} is not in the vocabulary; use a token that is{example}, or "
+                "name it as a special token when the tokenizer is made"
             )
         self._roles[role] = token
         if token not in self._added:
@@ -249,6 +250,11 @@ class SubwordTokenizer(BatchMixin):
 
     def _pad_id(self) -> int | None:
         return self.pad_token_id
+
+    def _pad_advice(self) -> str:
+        if self.eos_token is None:
+            return 'special_tokens=["<|pad|>"] in train, and tokenizer.pad_token = "<|pad|>"'
+        return super()._pad_advice()
 
 
 def _checked_vocabulary(vocab: Mapping[str, int], name: str) -> dict[str, int]:

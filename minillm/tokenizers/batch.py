@@ -70,6 +70,10 @@ class BatchMixin:
     def _pad_id(self) -> int | None:
         return None
 
+    def _pad_advice(self) -> str:
+        """How to get a padding token, as code."""
+        return "tokenizer.pad_token = tokenizer.eos_token"
+
     def __call__(
         self,
         text: Any,
@@ -178,7 +182,7 @@ class BatchMixin:
         if pad is None and limits.padding:
             raise ValueError(
                 f"{type(self).__name__} has no padding token: set one first, for example "
-                "tokenizer.pad_token = tokenizer.eos_token"
+                f"{self._pad_advice()}"
             )
         ones = [[1] * len(row.ids) for row in rows]
         fill = 0 if pad is None else pad
