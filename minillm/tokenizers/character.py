@@ -4,11 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ..arguments import require_whole
 from ..files import read_json, write_json
-from .base import RoleId, RoleToken
+from .base import RoleId, RoleToken, checked_text, checked_texts, id_array
 from .batch import BatchMixin
 
 FILE_NAME = "char_tokenizer.json"
@@ -36,8 +34,9 @@ class CharTokenizer(BatchMixin):
     pad_token, pad_token_id = RoleToken(), RoleId()
 
     def __init__(self, characters: Iterable[str], *, pad_token: str | None = None) -> None:
-        self.characters = list(characters)
-        if not self.characters or any(len(c) != 1 for c in self.characters):
+        self.characters = list(characters) if isinstance(characters, Iterable) else []
+        single = all(isinstance(c, str) and len(c) == 1 for c in self.characters)
+        if not self.characters or not single:
             raise ValueError(
                 "CharTokenizer: give at least one character, each a string of length 1"
             )
@@ -53,13 +52,12 @@ class CharTokenizer(BatchMixin):
 
         Raises   ValueError if the texts are empty; TypeError for a string instead of a list of them
         """
-        if isinstance(texts, str):
-            raise TypeError("CharTokenizer.train: give a list of texts: train([text])")
+        checked_texts(texts, "CharTokenizer")
         if vocab_size is not None:
             require_whole("CharTokenizer.train", "vocab_size", vocab_size)
         counts: dict[str, int] = {}
         for text in texts:
-            for character in set(text):
+            for character in set(checked_text(text)):
                 counts[character] = counts.get(character, 0) + text.count(character)
         if not counts:
             raise ValueError("CharTokenizer.train: the texts are empty")
@@ -79,6 +77,7 @@ class CharTokenizer(BatchMixin):
 
         Raises   ValueError that names the first character that is not in the vocabulary, and where
         """
+        checked_text(text)
         try:
             return [self._ids[c] for c in text]
         except KeyError as error:
@@ -112,14 +111,12 @@ class CharTokenizer(BatchMixin):
     def _pad_advice(self) -> str:
         return f"tokenizer.pad_token = {self._usual()!r}"
 
-    def decode(self, ids: Iterable[int]) -> str:
+    def decode(self, ids: Any) -> str:
         """The text of ids.
 
-        Raises   ValueError that names the first id outside the vocabulary
+        Raises   ValueError that names the first id outside the vocabulary; TypeError for what is none
         """
-        numbers = np.asarray(ids if isinstance(ids, np.ndarray) else list(ids)).reshape(-1)
-        if numbers.size and numbers.dtype.kind not in "iu":
-            raise TypeError(f"CharTokenizer.decode: ids must be integers, got {numbers.dtype}")
+        numbers = id_array(ids).reshape(-1)
         for i in numbers:
             if not 0 <= int(i) < len(self):
                 raise ValueError(f"id {int(i)} is outside the vocabulary 0 … {len(self) - 1}")
