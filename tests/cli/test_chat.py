@@ -326,6 +326,20 @@ def test_a_long_text_is_cut_and_the_table_fits_the_width(bert, capsys):
     assert lines[2].endswith("the dog")
 
 
+def test_embed_needs_no_pooler(bert, tmp_path, capsys):
+    texts = ["the cat sat.", "the dog sat."]
+    assert main(["embed", *texts, "--model", str(bert)]) == 0
+    table = capsys.readouterr().out
+    model = BertModel.from_pretrained(bert)
+    model.pooler = None
+    model.save_pretrained(tmp_path)
+    BertTokenizer.from_pretrained(bert).save_pretrained(tmp_path)
+    assert main(["embed", *texts, "--model", str(tmp_path)]) == 0  # a warning would be an error
+    captured = capsys.readouterr()
+    assert captured.out == table
+    assert captured.err == ""
+
+
 def test_one_text_cannot_be_compared(bert, capsys):
     assert "two texts" in error_of(capsys, "embed", "the cat", "--model", bert)
 
