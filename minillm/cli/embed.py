@@ -2,17 +2,25 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ..autograd import no_grad
-from ..models import BertModel
+from ..models import BertConfig, BertModel
 from ..tokenizers import BertTokenizer
 from . import model_kinds, options, weights
 
 SUMMARY = "Compare texts: cosine similarities of their embeddings."
 EXAMPLE = 'python -m minillm embed "A man eats." "Someone has a meal." "It rains."'
 LONGEST = 256  # tokens: the model was trained on texts of this length
+
+
+class BertWithoutPooler(BertModel):
+    """What embeddings are computed from: a folder that has no pooler lacks nothing here."""
+
+    def __init__(self, config: BertConfig, **options: Any) -> None:
+        super().__init__(config, add_pooling_layer=False, **options)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,7 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
     folder = arguments.model or weights.find("minilm", "embed")
     model_kinds.check("embed", Path(folder), "bert")
-    model, tokenizer = BertModel.from_pretrained(folder), BertTokenizer.from_pretrained(folder)
+    model = BertWithoutPooler.from_pretrained(folder)
+    tokenizer = BertTokenizer.from_pretrained(folder)
     length = min(LONGEST, model.config.max_position_embeddings)
     batch = tokenizer(arguments.texts, padding=True, truncation=True, max_length=length)
     with no_grad():

@@ -14,7 +14,9 @@ class TextStreamer:
     skip_prompt   leave out the prompt, which comes first
 
     A token may end in the middle of a character, as in byte-level BPE; the character is then shown
-    when its last byte has come.
+    when its last byte has come.  And what a token looks like may depend on what stands before it, as in
+    WordPiece, where only a word inside a text has a space before it; so new tokens are decoded behind
+    the last complete ones, and only what is new is shown.  All in all this is decode(all ids).
 
     >>> from minillm.tokenizers import CharTokenizer
     >>> tokenizer = CharTokenizer.train(["abc"])
@@ -31,7 +33,8 @@ class TextStreamer:
         self, tokenizer: Any, file: TextIO | None = None, *, skip_prompt: bool = False
     ) -> None:
         self.tokenizer, self.file, self.skip_prompt = tokenizer, file, skip_prompt
-        self._pending: list[int] = []  # tokens since the last complete character
+        self._ids: list[int] = []  # the last complete characters, and what came after them
+        self._context = 0  # how many ids of these are the complete ones
         self._shown = 0  # characters of their text that are printed
 
     def put(self, ids: Any) -> None:
@@ -41,18 +44,21 @@ class TextStreamer:
             raise ValueError(f"TextStreamer: can show one text only, got ids of shape {ids.shape}")
         if ids.ndim > 1 and self.skip_prompt:
             return
-        self._pending += ids.reshape(-1).tolist()
-        text = self.tokenizer.decode(self._pending)
+        new = ids.reshape(-1).tolist()
+        self._ids += new
+        text = self.tokenizer.decode(self._ids)
         complete = text.rstrip("\ufffd")  # what bytes without their rest are decoded to
         self._show(complete)
-        if complete == text:
-            self._pending, self._shown = [], 0
+        if complete == text and new:  # older ids change nothing any more
+            self._ids = self._ids[self._context :]
+            self._context = len(self._ids)
+            self._shown = len(self.tokenizer.decode(self._ids))
 
     def end(self) -> None:
         """The text is complete: show what is left, and end the line."""
-        if self._pending:
-            self._show(self.tokenizer.decode(self._pending))
-        self._pending, self._shown = [], 0
+        if len(self._ids) > self._context:
+            self._show(self.tokenizer.decode(self._ids))
+        self._ids, self._context, self._shown = [], 0, 0
         print(file=self.file or sys.stdout, flush=True)
 
     def _show(self, text: str) -> None:

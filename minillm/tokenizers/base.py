@@ -14,6 +14,8 @@ import numpy as np
 import regex
 
 from ..arguments import is_whole, require_whole
+from ..autograd import Tensor
+from ..backend import is_array, to_numpy
 from .batch import BatchMixin
 
 ROLES = ("bos", "eos", "unk", "sep", "pad", "cls", "mask")
@@ -91,14 +93,12 @@ class SubwordTokenizer(BatchMixin):
         self._size = max(self._tokens, default=-1) + 1
         self._added: dict[str, AddedToken] = {}
         self._roles: dict[str, str] = {}
+        if model_max_length is not None:
+            require_whole(type(self).__name__, "model_max_length", model_max_length)
         self.model_max_length = model_max_length
         if isinstance(special_tokens, Mapping):
             special_tokens = [AddedToken(t, number) for t, number in special_tokens.items()]
-        elif isinstance(special_tokens, str):
-            raise TypeError(
-                f'special_tokens must be a list: ["{special_tokens}"], not "{special_tokens}"'
-            )
-        for token in special_tokens:
+        for token in checked_special_tokens(special_tokens):
             self._add(AddedToken(token) if isinstance(token, str) else token)
         for role, name in roles.items():
             if name is not None:
@@ -133,9 +133,9 @@ class SubwordTokenizer(BatchMixin):
 
     def convert_ids_to_tokens(self, ids: Any) -> Any:
         """The token of an id, or the list of tokens of several ids."""
-        numbers = self._checked_ids(ids)
-        tokens = [self._tokens[number] for number in numbers]
-        return tokens if np.ndim(ids) else tokens[0]
+        array = id_array(ids)
+        tokens = [self._tokens[number] for number in self._checked_ids(array)]
+        return tokens if array.ndim else tokens[0]
 
     def convert_tokens_to_ids(self, tokens: "str | Iterable[str]") -> Any:
         """The id of a token, or the list of ids of several; an unknown one has unk_token_id.
@@ -158,12 +158,10 @@ class SubwordTokenizer(BatchMixin):
 
         Raises   TypeError or ValueError that names the first id that is none
         """
-        array = np.asarray(ids if isinstance(ids, np.ndarray) or is_whole(ids) else list(ids))
+        array = id_array(ids)
         if array.ndim > 1:
             raise ValueError(f"decode takes one row of ids, got {array.shape}: use batch_decode")
-        if array.size and array.dtype.kind not in "iu":
-            raise TypeError(f"ids must be integers, got {array.dtype}")
-        numbers: list[int] = [] if not array.size else array.reshape(-1).tolist()
+        numbers: list[int] = array.reshape(-1).tolist()
         for number in numbers:
             if number not in self._tokens:
                 raise ValueError(
@@ -196,11 +194,12 @@ class SubwordTokenizer(BatchMixin):
         if token is None:
             self._roles.pop(role, None)
             return
-        if token not in self._ids:
+        if not isinstance(token, str) or token not in self._ids:
+            example = f", such as tokenizer.{role}_token = tokenizer.eos_token"
+            example = "" if self.eos_token is None else example
             raise ValueError(
-                f"{role}_token: {token!r} is not in the vocabulary; use a token that is, such as "
-                f"tokenizer.{role}_token = tokenizer.eos_token, or name it as a special token when "
-                "the tokenizer is made"
+                f"{role}_token: {token!r} is not in the vocabulary; use a token that is{example}, or "
+                "name it as a special token when the tokenizer is made"
             )
         self._roles[role] = token
         if token not in self._added:
@@ -254,6 +253,11 @@ class SubwordTokenizer(BatchMixin):
     def _pad_id(self) -> int | None:
         return self.pad_token_id
 
+    def _pad_advice(self) -> str:
+        if self.eos_token is None:
+            return 'special_tokens=["<|pad|>"] in train, and tokenizer.pad_token = "<|pad|>"'
+        return super()._pad_advice()
+
 
 def _checked_vocabulary(vocab: Mapping[str, int], name: str) -> dict[str, int]:
     if not isinstance(vocab, Mapping):
@@ -276,18 +280,84 @@ def _checked_vocabulary(vocab: Mapping[str, int], name: str) -> dict[str, int]:
     return dict(vocab)
 
 
-def checked_training(texts: Any, vocab_size: int, smallest: int, name: str, what: str) -> None:
-    """Refuse arguments of a training that cannot work.
+def checked_texts(texts: Any, name: str) -> None:
+    """Refuse what is no list of texts.
 
-    Raises   TypeError for one string instead of a list; ValueError for a vocab_size below smallest
+    Raises   TypeError for one string instead of a list, and for what has no texts in it
     """
     if isinstance(texts, str):
-        raise TypeError(f"{name}.train: give a list of texts: train([text], vocab_size)")
+        more = "" if name == "CharTokenizer" else ", vocab_size"
+        raise TypeError(f"{name}.train: give a list of texts: train([text]{more})")
+    if not isinstance(texts, Iterable):
+        raise TypeError(f"{name}.train: give a list of texts, got {type(texts).__name__}")
+
+
+def checked_training(
+    texts: Any, vocab_size: int, min_frequency: int, smallest: int, name: str, what: str
+) -> None:
+    """Refuse arguments of a training that cannot work.
+
+    Raises   TypeError if there is no list of texts; ValueError for numbers that are none, or for a
+             vocab_size below smallest
+    """
+    checked_texts(texts, name)
     require_whole(f"{name}.train", "vocab_size", vocab_size)
+    require_whole(f"{name}.train", "min_frequency", min_frequency)
     if vocab_size < smallest:
         raise ValueError(
             f"{name}.train: vocab_size={vocab_size} is too small: {what} need {smallest} ids"
         )
+
+
+def checked_special_tokens(tokens: Any, kinds: tuple[type, ...] = (str, AddedToken)) -> list[Any]:
+    """Special tokens as a list.
+
+    Raises   TypeError for one string instead of a list, or for something in it that is no token
+
+    >>> checked_special_tokens("<|endoftext|>")
+    Traceback (most recent call last):
+    TypeError: special_tokens must be a list: ["<|endoftext|>"], not "<|endoftext|>"
+    """
+    if isinstance(tokens, str):
+        raise TypeError(f'special_tokens must be a list: ["{tokens}"], not "{tokens}"')
+    if not isinstance(tokens, Iterable):
+        raise TypeError(f"special_tokens must be a list of strings, got {tokens!r}")
+    tokens = list(tokens)
+    for number, token in enumerate(tokens):
+        if not isinstance(token, kinds):
+            raise TypeError(
+                f"special_tokens must be a list of strings; number {number} is {token!r:.60}"
+            )
+    return tokens
+
+
+def id_array(ids: Any) -> np.ndarray:
+    """Ids as an array on the host: of one id, of a Tensor or array, of anything with ids in it.
+
+    Raises   TypeError if they are no integers; ValueError for rows of different lengths
+
+    >>> id_array([2, 0, 1]), id_array(5)
+    (array([2, 0, 1]), array(5))
+    >>> id_array(None)
+    Traceback (most recent call last):
+    TypeError: ids must be an integer or a list of integers, got NoneType
+    """
+    ids = ids.data if isinstance(ids, Tensor) else ids
+    if is_whole(ids) or is_array(ids):
+        array = to_numpy(ids)
+    elif isinstance(ids, Iterable) and not isinstance(ids, (str, bytes, Mapping)):
+        numbers = [item.data if isinstance(item, Tensor) else item for item in ids]
+        try:
+            array = np.asarray(numbers)
+        except ValueError:  # NumPy knows no arrays of rows of different lengths
+            raise ValueError(
+                "ids must be one row of integers, got rows of different lengths: use batch_decode"
+            ) from None
+    else:
+        raise TypeError(f"ids must be an integer or a list of integers, got {type(ids).__name__}")
+    if array.size and array.dtype.kind not in "iu":
+        raise TypeError(f"ids must be integers, got {array.dtype}")
+    return array if array.size else array.astype(np.int64)
 
 
 def checked_text(text: Any) -> str:

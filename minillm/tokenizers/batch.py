@@ -16,6 +16,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..arguments import require_whole
+from ..autograd import Tensor
+
 PADDING = {False: None, True: "longest", "longest": "longest", "max_length": "max_length"}
 PADDING["do_not_pad"] = None
 TRUNCATION = {None: None, False: None, True: "longest_first", "do_not_truncate": None}
@@ -70,6 +73,10 @@ class BatchMixin:
     def _pad_id(self) -> int | None:
         return None
 
+    def _pad_advice(self) -> str:
+        """How to get a padding token, as code."""
+        return "tokenizer.pad_token = tokenizer.eos_token"
+
     def __call__(
         self,
         text: Any,
@@ -114,8 +121,14 @@ class BatchMixin:
         return Encoding(columns if many else {name: v[0] for name, v in columns.items()})
 
     def batch_decode(self, rows: Iterable[Any], **options: Any) -> list[str]:
-        """The text of each row of ids; options as for `decode`."""
+        """The text of each row of ids; options as for `decode`.
+
+        Raises   TypeError if there are no rows
+        """
         decode: Any = self.decode  # type: ignore[attr-defined]
+        rows = rows.data if isinstance(rows, Tensor) else rows
+        if not isinstance(rows, Iterable) or isinstance(rows, (str, bytes, dict)):
+            raise TypeError(f"batch_decode takes rows of ids, got {type(rows).__name__}")
         return [decode(row, **options) for row in rows]
 
     def _limits(self, padding: Any, truncation: Any, max_length: int | None) -> Limits:
@@ -127,8 +140,8 @@ class BatchMixin:
                 choices = ", ".join(repr(key) for key in known)
                 raise ValueError(f"{name} must be one of {choices}; got {value!r}")
         pad, cut = PADDING[padding], TRUNCATION[truncation]
-        if max_length is not None and (isinstance(max_length, bool) or max_length < 0):
-            raise ValueError(f"max_length must be a number of ids, at least 0; got {max_length!r}")
+        if max_length is not None:
+            require_whole(type(self).__name__, "max_length", max_length, least=0)
         if truncation is None and max_length is not None and pad is None:
             cut = "longest_first"
         if max_length is None:
@@ -178,7 +191,7 @@ class BatchMixin:
         if pad is None and limits.padding:
             raise ValueError(
                 f"{type(self).__name__} has no padding token: set one first, for example "
-                "tokenizer.pad_token = tokenizer.eos_token"
+                f"{self._pad_advice()}"
             )
         ones = [[1] * len(row.ids) for row in rows]
         fill = 0 if pad is None else pad

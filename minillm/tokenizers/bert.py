@@ -17,8 +17,15 @@ from typing import Any
 
 import regex
 
+from ..arguments import require_whole
 from . import files
-from .base import AddedToken, SubwordTokenizer, checked_text, checked_training
+from .base import (
+    AddedToken,
+    SubwordTokenizer,
+    checked_special_tokens,
+    checked_text,
+    checked_training,
+)
 from .batch import Row
 from .explanation import Explanation, Section, visible
 from .normalization import BertNormalizer, is_chinese, split_words
@@ -84,9 +91,8 @@ class BertTokenizer(SubwordTokenizer):
             "pad": pad_token, "unk": unk_token, "cls": cls_token, "sep": sep_token,
             "mask": mask_token,
         }  # fmt: skip
-        special_tokens = (
-            special_tokens if isinstance(special_tokens, Mapping) else [*special_tokens]
-        )
+        if not isinstance(special_tokens, Mapping):
+            special_tokens = checked_special_tokens(special_tokens)
         extra = [t if isinstance(t, str) else t.content for t in special_tokens]
         for role, token in roles.items():
             if token not in vocab and token not in extra:
@@ -97,7 +103,9 @@ class BertTokenizer(SubwordTokenizer):
         self.do_lower_case = bool(do_lower_case)
         self.strip_accents = strip_accents
         self.tokenize_chinese_chars = bool(tokenize_chinese_chars)
-        self.max_input_chars_per_word = max_input_chars_per_word
+        longest = max_input_chars_per_word
+        require_whole(type(self).__name__, "max_input_chars_per_word", longest)
+        self.max_input_chars_per_word = longest
         self._normalizer = BertNormalizer(
             lowercase=self.do_lower_case,
             strip_accents=strip_accents,
@@ -129,6 +137,7 @@ class BertTokenizer(SubwordTokenizer):
         of their code points, the same with ## (but for those that are always a word alone), then
         the learned pieces.
 
+        min_frequency    a pair of pieces that occurs less often is not joined
         limit_alphabet   keep only so many characters, the most frequent; words with another one are
                          unknown.  Without it all are kept, or if vocab_size has no room for all,
                          the most frequent in half of the room, the others behind the pieces
@@ -143,8 +152,12 @@ class BertTokenizer(SubwordTokenizer):
         >>> tokenizer.convert_ids_to_tokens([17, 18, 19])
         ['ve', 'vex', 'th']
         """
-        special = list(dict.fromkeys([*SPECIAL.values(), *special_tokens]))
-        checked_training(texts, vocab_size, len(special) + 1, cls.__name__, "special tokens")
+        more = checked_special_tokens(special_tokens, (str,))
+        special = list(dict.fromkeys([*SPECIAL.values(), *more]))
+        what, smallest = "special tokens", len(special) + 1
+        checked_training(texts, vocab_size, min_frequency, smallest, cls.__name__, what)
+        if limit_alphabet is not None:
+            require_whole(f"{cls.__name__}.train", "limit_alphabet", limit_alphabet)
         options: dict[str, Any] = {
             "do_lower_case": do_lower_case,
             "strip_accents": strip_accents,

@@ -26,7 +26,13 @@ from typing import Any
 import regex
 
 from . import files
-from .base import AddedToken, SubwordTokenizer, checked_text, checked_training
+from .base import (
+    AddedToken,
+    SubwordTokenizer,
+    checked_special_tokens,
+    checked_text,
+    checked_training,
+)
 from .byte_pairs import Pair, learn_merges
 from .byte_symbols import BYTES, SYMBOLS, to_bytes
 from .explanation import Explanation, Section, visible
@@ -125,15 +131,18 @@ class GPT2Tokenizer(SubwordTokenizer):
         the merges in the order in which they were learned; nothing is left to chance.  A special
         token that stands in the texts is no material for merges.
 
+        min_frequency   a pair that occurs less often is not merged
+
         Raises   ValueError if the texts are empty or vocab_size cannot hold symbols and special tokens
 
         >>> GPT2Tokenizer.train(["banana banana"], 260).merges
         [('a', 'n'), ('b', 'an'), ('an', 'a')]
         """
-        special = list(dict.fromkeys(special_tokens))
+        special = list(dict.fromkeys(checked_special_tokens(special_tokens, (str,))))
         alphabet = sorted(SYMBOLS)
         smallest = len(special) + len(alphabet)
-        checked_training(texts, vocab_size, smallest, cls.__name__, "256 bytes and special tokens")
+        what = "256 bytes and special tokens"
+        checked_training(texts, vocab_size, min_frequency, smallest, cls.__name__, what)
         for token in special:
             if all(symbol in BYTES for symbol in token) and to_bytes(token) != token.encode():
                 raise ValueError(

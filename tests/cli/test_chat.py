@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from minillm.cli import main, weights
+from minillm.cli.chat import default_system, template_texts
 from minillm.models import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM
 from minillm.tokenizers import BertTokenizer, GPT2Tokenizer
 
@@ -116,6 +117,94 @@ def test_each_question_sees_what_was_said_before(llama, monkeypatch, capsys):
     assert seen[1] == f"{system}{first}{answer}<|im_end|>\n{second}"
 
 
+MESSAGES = (
+    "{% for m in messages %}{{ '<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>\\n' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+OWN = (
+    "{% if messages[0]['role'] != 'system' %}"
+    "{{ '<|im_start|>system\\nflat<|im_end|>\\n' }}{% endif %}"
+)
+
+
+def prompt_of(llama, folder, monkeypatch, template, *arguments, **roles):
+    """What the model reads where its tokenizer has this chat template."""
+    seen = []
+    tokenizer = GPT2Tokenizer.from_pretrained(llama)
+    tokenizer.chat_template = template
+    for role, token in roles.items():
+        setattr(tokenizer, role, token)
+    LlamaForCausalLM.from_pretrained(llama).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    monkeypatch.setattr(LlamaForCausalLM, "generate", lambda self, ids, **_: seen.append(ids[0]))
+    command = ["chat", "--model", str(folder), "--prompt", "the cat", "--tokens", "3", *arguments]
+    assert main(command) == 0
+    return tokenizer.decode(seen[0])
+
+
+@pytest.mark.parametrize(
+    ("template", "arguments", "system"),
+    [
+        (OWN + MESSAGES, [], "<|im_start|>system\nflat<|im_end|>\n"),
+        (OWN + MESSAGES, ["--system", "mat"], "<|im_start|>system\nmat<|im_end|>\n"),
+        (OWN + MESSAGES, ["--system", ""], "<|im_start|>system\n<|im_end|>\n"),
+        (MESSAGES, [], ""),
+        ("{{ bos_token }}" + MESSAGES, [], "<|endoftext|>"),
+        (None, [], ""),
+    ],
+)
+def test_the_prompt_begins_as_the_chat_template_does(
+    llama, tmp_path, monkeypatch, template, arguments, system
+):
+    question = "<|im_start|>user\nthe cat<|im_end|>\n<|im_start|>assistant\n"
+    roles = {"bos_token": "<|endoftext|>"}
+    found = prompt_of(llama, tmp_path, monkeypatch, template, *arguments, **roles)
+    assert found == system + question
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        (  # the line end is written out, as in the template of SmolLM2
+            "{{ '<|im_start|>system\nYou are A<|im_end|>\n' }}" + MESSAGES,
+            "You are A",
+        ),
+        (
+            r"""{{- "<|im_start|>system\nIt's \"A\" {}}<|im_end|>\n" -}}""" + MESSAGES,
+            'It\'s "A" {}}',
+        ),
+        ("<|im_start|>system\nIt's A<|im_end|>\n{# a 'note #}" + MESSAGES, "It's A"),
+        (r"{{ '<|im_start|>system\n' + m + '<|im_end|>\n' }}" + MESSAGES, None),
+        (r"{# <|im_start|>system\nold<|im_end|> #}" + MESSAGES, None),
+        ("{{ '<|im_start|>user" + MESSAGES, None),  # a tag without an end is a text
+    ],
+)
+def test_the_system_message_is_found_among_the_texts_of_a_template(template, expected):
+    assert default_system(template) == expected
+
+
+def test_a_template_that_is_damaged_takes_no_time():
+    assert len(template_texts("{{ " + "'a' + \"b\" " * 3000)) == 1
+
+
+@pytest.mark.parametrize(
+    ("template", "found"),
+    [
+        ("<|user|>\n{{ messages[0] }}", "has no '<|im_start|>'"),
+        ("{{ '<|im_start|>assistant<|im_sep|>' }}", "has '<|im_start|>assistant<|im_sep|>'"),
+        ("{# <|im_start|>user #}[INST]", "has no '<|im_start|>'"),
+    ],
+)
+def test_a_chat_template_of_another_form_is_refused(llama, tmp_path, capsys, template, found):
+    LlamaForCausalLM.from_pretrained(llama).save_pretrained(tmp_path)
+    tokenizer = GPT2Tokenizer.from_pretrained(llama)
+    tokenizer.chat_template = template
+    tokenizer.save_pretrained(tmp_path)
+    line = error_of(capsys, "chat", "--model", tmp_path, "--prompt", "hi", "--system", "flat")
+    assert "ChatML" in line
+    assert found in line
+
+
 def test_ctrl_c_ends_the_answer_and_not_the_conversation(llama, monkeypatch, capsys):
     calls = []
 
@@ -177,6 +266,34 @@ def test_a_prompt_that_is_too_long_is_refused(llama, capsys):
     )
 
 
+def test_a_message_that_is_too_long_is_said_and_the_conversation_goes_on(
+    llama, monkeypatch, capsys
+):
+    seen = []
+
+    def generate(self, ids, *, streamer, **options):
+        seen.append(GPT2Tokenizer.from_pretrained(llama).decode(ids[0]))
+        streamer.put(np.array([260]))
+        streamer.end()
+
+    monkeypatch.setattr(LlamaForCausalLM, "generate", generate)
+    type_in(monkeypatch, "the cat", "x" * 80, "the dog", "/quit")
+    assert main(["chat", "--model", str(llama), "--tokens", "9"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.count("> ") == 4
+    [line] = [line for line in captured.err.splitlines() if "--tokens" in line]
+    assert "the model can see 81" in line
+    assert len(seen) == 2
+    assert "x" not in seen[1]
+    assert seen[1].startswith(seen[0])  # what was said before the long one is still known
+
+
+@pytest.mark.parametrize("prompt", ["", " \n\t"])
+def test_a_prompt_without_words_is_refused(llama, capsys, prompt):
+    line = error_of(capsys, "chat", "--model", llama, "--prompt", prompt)
+    assert "--prompt is empty: give a message with words in it" in line
+
+
 def test_a_model_that_never_saw_a_conversation_is_refused(llama, tmp_path, capsys):
     LlamaForCausalLM.from_pretrained(llama).save_pretrained(tmp_path)
     GPT2Tokenizer.train([TEXT], 260, progress=False).save_pretrained(tmp_path)
@@ -207,6 +324,20 @@ def test_a_long_text_is_cut_and_the_table_fits_the_width(bert, capsys):
     assert max(map(len, lines)) <= 88
     assert lines[1].endswith("…")
     assert lines[2].endswith("the dog")
+
+
+def test_embed_needs_no_pooler(bert, tmp_path, capsys):
+    texts = ["the cat sat.", "the dog sat."]
+    assert main(["embed", *texts, "--model", str(bert)]) == 0
+    table = capsys.readouterr().out
+    model = BertModel.from_pretrained(bert)
+    model.pooler = None
+    model.save_pretrained(tmp_path)
+    BertTokenizer.from_pretrained(bert).save_pretrained(tmp_path)
+    assert main(["embed", *texts, "--model", str(tmp_path)]) == 0  # a warning would be an error
+    captured = capsys.readouterr()
+    assert captured.out == table
+    assert captured.err == ""
 
 
 def test_one_text_cannot_be_compared(bert, capsys):

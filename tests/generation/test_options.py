@@ -5,11 +5,13 @@ import io
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from minillm.autograd import no_grad
 from minillm.generation import GenerationMixin, ModelSteps, TextStreamer, generate
 from minillm.models import GPT2Config, GPT2LMHeadModel
-from minillm.tokenizers import CharTokenizer
+from minillm.tokenizers import BertTokenizer, CharTokenizer, GPT2Tokenizer
 
 from .test_generate import Counting, small_gpt
 
@@ -294,6 +296,39 @@ def test_a_character_is_shown_when_its_last_byte_has_come():
 def test_bytes_that_never_become_a_character_are_shown_all_the_same():
     assert streamed(Bytes(), [], b"\xffab")[1] == "\ufffdab\n"
     assert streamed(Bytes(), [], b"ab\xf0\x9f")[1] == "ab\ufffd\n"
+
+
+BYTES = GPT2Tokenizer.train(["a é🌍 b"] * 3, 270, progress=False)
+WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "hello", "world", "##s", ".", "世"]
+STREAMED = [CharTokenizer.train(["abc"]), BYTES, BertTokenizer(WORDS)]
+
+
+def test_words_that_are_streamed_have_spaces_between_them():
+    shown, text = streamed(STREAMED[2], [5], [6, 7, 8, 5])
+    assert shown == ["hello world", "hello worlds", "hello worlds.", "hello worlds. hello"]
+    assert text == "hello worlds. hello\n"
+
+
+@pytest.mark.parametrize("tokenizer", STREAMED, ids=repr)
+@pytest.mark.parametrize("skip_prompt", [False, True])
+@given(data=st.data())
+def test_what_is_streamed_is_the_text_of_all_ids(tokenizer, skip_prompt, data):
+    ids = st.lists(st.integers(0, len(tokenizer) - 1), max_size=12)
+    prompt, new = data.draw(ids), data.draw(ids)
+    text = tokenizer.decode(new if skip_prompt else prompt + new)
+    assert streamed(tokenizer, prompt, new, skip_prompt=skip_prompt)[1] == text + "\n"
+
+
+def test_streaming_does_not_decode_everything_again_for_each_token():
+    lengths = []
+
+    class Noting:
+        def decode(self, ids):
+            lengths.append(len(ids))
+            return "x" * len(ids)
+
+    streamed(Noting(), [], range(100))
+    assert max(lengths) <= 2
 
 
 def test_a_text_streamer_shows_one_text_only(prompts):

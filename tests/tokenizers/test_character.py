@@ -37,6 +37,45 @@ def test_a_saved_vocabulary_is_the_same_when_loaded(tmp_path_factory, text):
     assert loaded.encode(text) == tokenizer.encode(text)
 
 
+def test_a_known_character_fills_up_and_is_saved(tmp_path):
+    tokenizer = CharTokenizer.train(["abc\n"])  # \n a b c
+    assert tokenizer.pad_token is tokenizer.pad_token_id is None
+    tokenizer.pad_token = "c"
+    assert (tokenizer.pad_token, tokenizer.pad_token_id) == ("c", 3)
+    out = tokenizer(["ab", "b"], padding=True)
+    assert out.input_ids.tolist() == [[1, 2], [2, 3]]
+    assert out.attention_mask.tolist() == [[1, 1], [1, 0]]
+    assert tokenizer.encode("abc") == [1, 2, 3]  # a character like any other all the same
+    tokenizer.save_pretrained(tmp_path)
+    assert CharTokenizer.from_pretrained(tmp_path).pad_token_id == 3
+    tokenizer.pad_token = None
+    tokenizer.save_pretrained(tmp_path)
+    values = json.loads((tmp_path / "char_tokenizer.json").read_text(encoding="utf-8"))
+    assert set(values) == {"type", "characters"}  # as before there was padding
+    assert CharTokenizer.from_pretrained(tmp_path).pad_token is None
+
+
+@pytest.mark.parametrize("text", ["ab\nc d", "ab c", "abc"])
+def test_what_to_do_without_a_padding_character_is_true(text):
+    tokenizer = CharTokenizer.train([text])
+    with pytest.raises(ValueError, match="CharTokenizer has no padding token") as caught:
+        tokenizer(["a", "ab"], padding=True)
+    code = str(caught.value).partition("for example ")[2]
+    exec(code, {"tokenizer": tokenizer})
+    assert tokenizer(["a", "ab"], padding=True).input_ids.shape == (2, 2)
+
+
+@pytest.mark.parametrize("token", ["é", "ab", "", 5, ["a"]])
+def test_a_padding_character_must_be_known(token):
+    tokenizer = CharTokenizer.train(["abc d"])
+    with pytest.raises(ValueError, match=r"pad_token: .* is not among the 5 char.* such as ' '"):
+        tokenizer.pad_token = token
+    with pytest.raises(ValueError, match="pad_token: "):
+        CharTokenizer("abc d", pad_token=token)
+    with pytest.raises(AttributeError, match=r"tokenizer\.pad_token = "):
+        tokenizer.pad_token_id = 0
+
+
 def test_ids_by_hand():
     tokenizer = CharTokenizer.train(["banana"])
     assert tokenizer.encode("nab") == [2, 0, 1]
@@ -115,6 +154,7 @@ def test_a_missing_vocabulary_names_the_file(tmp_path):
         '{"type": "character"}',
         json.dumps({"type": "character", "characters": ["ab"]}),
         json.dumps({"type": "character", "characters": 5}),
+        json.dumps({"type": "character", "characters": ["a"], "pad_token": "b"}),
     ],
 )
 def test_a_broken_vocabulary_names_the_file(tmp_path, content):

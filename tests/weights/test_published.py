@@ -1,5 +1,6 @@
 """Published weights run here as they do in Transformers: make test-weights."""
 
+import argparse
 import subprocess
 import sys
 import warnings
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from minillm import no_grad
+from minillm.cli.chat import Chat
 from minillm.cli.weights import FOLDER, PUBLISHED
 from minillm.models import BertModel, LlamaForCausalLM
 from minillm.tokenizers import BertTokenizer
@@ -136,11 +138,25 @@ def test_every_digit_is_a_token_of_its_own(smollm2):
     assert tokenizer.tokenize("x  2025") == ["x", "ĠĠ", "2", "0", "2", "5"]
 
 
+def test_the_command_chat_writes_the_prompt_of_the_chat_template(smollm2, monkeypatch):
+    """As apply_chat_template writes it in Transformers."""
+    model, tokenizer = smollm2
+    seen = []
+    monkeypatch.setattr(LlamaForCausalLM, "generate", lambda self, ids, **_: seen.append(ids[0]))
+    given = argparse.Namespace(system=None, seed=0, tokens=400, greedy=True)
+    Chat(model, tokenizer, given).answer("Who are you?")
+    assert tokenizer.decode(seen[0]) == (
+        "<|im_start|>system\n"
+        "You are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
+        "<|im_start|>user\nWho are you?<|im_end|>\n<|im_start|>assistant\n"
+    )
+
+
 def test_the_command_chat_answers():
     location("smollm2")
-    question = "What is the capital of Italy?"
+    question = "What is the capital of France?"
     out = python("-m", "minillm", "chat", "--greedy", "--prompt", question)
-    assert out.strip() == "The capital of Italy is Rome."
+    assert out.strip() == "The capital of France is Paris."
 
 
 MEASURE = r"""
