@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from ..backend import Device
 from ..generation import TextStreamer
 from ..models import LlamaForCausalLM
 from ..models.gguf import GGUFFile
@@ -49,13 +50,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--tokens", type=int, default=400, help="the longest answer")
     parser.add_argument(
-        "--temperature", type=float, default=0.2, help="below 1 bolder, above wilder"
+        "--temperature",
+        type=float,
+        default=0.2,
+        help="below 1 keeps to what is likely, above 1 is wilder",
     )
     parser.add_argument(
         "--top-p", type=float, default=0.9, help="share of probability to draw from"
     )
     parser.add_argument("--greedy", action="store_true", help="always the most probable token")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same answers")
+    options.add_device(parser)
 
 
 def chatml(messages: list[dict[str, str]]) -> str:
@@ -229,12 +234,15 @@ def run(arguments: argparse.Namespace) -> int:
         raise ValueError(f"--tokens must be at least 1, got {arguments.tokens}")
     if arguments.prompt is not None and not arguments.prompt.strip():
         raise ValueError("--prompt is empty: give a message with words in it")
+    device = Device(arguments.device)
     path = arguments.model or weights.find("smollm2", "chat")
+    if arguments.prompt is None:
+        print("loading ...", file=sys.stderr)
+    model, tokenizer = load(path)
+    chat = Chat(model.to(device), tokenizer, arguments)
     if arguments.prompt is not None:
-        Chat(*load(path), arguments).answer(arguments.prompt)
+        chat.answer(arguments.prompt)
         return 0
-    print("loading ...", file=sys.stderr)
-    chat = Chat(*load(path), arguments)
     print("Write a message; /quit or Ctrl-D to leave, Ctrl-C to stop an answer.", file=sys.stderr)
     while True:
         try:

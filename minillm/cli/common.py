@@ -14,6 +14,7 @@ from ..data import TextBatches, TextWindows, python_topics, read_text, split_tex
 from ..models import GPT2Config, GPT2LMHeadModel
 from ..optim import AdamW, schedule
 from ..tokenizers import CharTokenizer
+from . import options
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ def add_text_argument(parser: argparse.ArgumentParser) -> None:
 
 def add_training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1337, help="same seed, same model")
-    parser.add_argument("--device", help="cpu, cuda or cuda:1; MINILLM_DEVICE or cpu if not given")
+    options.add_device(parser)
     parser.add_argument("--workers", type=int, metavar="N",
                         help="threads that share each batch; what pays here if not given")  # fmt: skip
 

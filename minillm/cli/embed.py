@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..autograd import no_grad
+from ..backend import Device, to_numpy
 from ..models import BertConfig, BertModel
 from ..tokenizers import BertTokenizer
 from . import model_kinds, options, weights
@@ -28,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "texts", nargs="+", metavar="TEXT", type=options.text, help="two texts or more"
     )
     parser.add_argument("--model", metavar="FOLDER", help="a BERT; all-MiniLM-L6-v2 if not given")
+    options.add_device(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -39,14 +41,15 @@ def run(arguments: argparse.Namespace) -> int:
             f"TEXT {[bool(t.strip()) for t in arguments.texts].index(False) + 1} is empty: give texts "
             "with words in them"
         )
+    device = Device(arguments.device)
     folder = arguments.model or weights.find("minilm", "embed")
     model_kinds.check("embed", Path(folder), "bert")
-    model = BertWithoutPooler.from_pretrained(folder)
+    model = BertWithoutPooler.from_pretrained(folder).to(device)
     tokenizer = BertTokenizer.from_pretrained(folder)
     length = min(LONGEST, model.config.max_position_embeddings)
     batch = tokenizer(arguments.texts, padding=True, truncation=True, max_length=length)
     with no_grad():
-        vectors = model.sentence_embeddings(**batch).data  # (texts, C), of length 1
+        vectors = to_numpy(model.sentence_embeddings(**batch).data)  # (texts, C), of length 1
     print(table(vectors @ vectors.T, arguments.texts))
     return 0
 

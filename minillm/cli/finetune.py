@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--new-head", action="store_true", help="even if the model has a head")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same result")
-    parser.add_argument("--device", help="cpu, cuda or cuda:1; MINILLM_DEVICE or cpu if not given")
+    options.add_device(parser)
     add_method_arguments(parser.add_argument_group("what learns"))
     add_training_arguments(parser.add_argument_group("how it learns"))
 

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--tokens", type=int, default=400, help="how many tokens to write at most")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same text")
-    parser.add_argument("--device", help="cpu, cuda or cuda:1; MINILLM_DEVICE or cpu if not given")
+    options.add_device(parser)
     parser.add_argument(
         "--repetition-penalty", type=float, default=1.0, metavar="R",
         help="above 1 makes tokens that the text has already less probable",

@@ -48,6 +48,17 @@ def text(argument: str) -> str:
         ) from None
 
 
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """--device, for what runs a model.
+
+    >>> parser = argparse.ArgumentParser()
+    >>> add_device(parser)
+    >>> parser.parse_args(["--device", "cuda:1"]).device
+    'cuda:1'
+    """
+    parser.add_argument("--device", help="cpu, cuda or cuda:1; MINILLM_DEVICE or cpu if not given")
+
+
 def check(arguments: argparse.Namespace) -> None:
     """Raise a ValueError for a number out of its range, or for a place where nothing can be written.
 

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", help="which data; the list of tasks says which there are")
     parser.add_argument("--language", choices=("english", "chinese"), help="of the toy world")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same result")
-    parser.add_argument("--device", help="cpu, cuda or cuda:1; MINILLM_DEVICE or cpu if not given")
+    options.add_device(parser)
     sizes = parser.add_argument_group("sizes", "each replaces one number of the task's recipe")
     for name, meaning in (
         ("steps", "training steps"), ("batch-size", "examples per step"),

@@ -13,6 +13,7 @@ from minillm.cli import main, weights
 from minillm.cli.chat import default_system, template_texts
 from minillm.models import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM
 from minillm.tokenizers import BertTokenizer, GPT2Tokenizer
+from tests.device import strict
 
 TEXT = "The cat sat on the mat. The dog sat on the cat, and the mat was flat."
 
@@ -71,6 +72,32 @@ def test_an_answer_is_printed_and_the_same_seed_gives_the_same(llama, capsys):
     assert texts[0].strip()
     assert "<|im_" not in texts[0]
     assert texts[0] == texts[1] != texts[2]
+
+
+@pytest.fixture
+def launches():
+    """How many operations the stand-in has carried out since."""
+    before = strict.counters.launches
+    return lambda: strict.counters.launches - before
+
+
+def test_chat_and_embed_run_where_device_says(llama, bert, capsys, monkeypatch, launches):
+    chat = ["chat", "--model", str(llama), "--prompt", "the cat", "--tokens", "5", "--greedy"]
+    embed = ["embed", "--model", str(bert), "the cat", "the dog"]
+    for command in (chat, embed):
+        assert main(command) == 0
+        on_host, before = capsys.readouterr().out, launches()
+        assert main([*command, "--device", "strict"]) == 0
+        assert capsys.readouterr().out == on_host
+        there = launches()
+        assert there > before
+        monkeypatch.setenv("MINILLM_DEVICE", "strict")
+        assert main(command) == 0
+        assert capsys.readouterr().out == on_host
+        assert launches() > there
+        monkeypatch.delenv("MINILLM_DEVICE")
+    monkeypatch.setenv("MINILLM_DEVICE", "tpu")
+    assert "MINILLM_DEVICE = 'tpu' is unknown" in error_of(capsys, *embed)
 
 
 def test_a_conversation_goes_on_until_quit(llama, capsys, monkeypatch):

@@ -449,6 +449,16 @@ def test_the_command_writes_several_texts(folder, capsys, words):
     assert lines[1] != lines[3]
 
 
+def test_the_command_writes_where_device_says(folder, capsys, tmp_path):
+    words = ["--prompt", "ab", "--tokens", "6", "--greedy"]
+    code, on_host = command(folder, capsys, *words)[:2]
+    assert code == 0
+    picture = tmp_path / "heads.png"
+    found = command(folder, capsys, *words, "--device", "strict", "--attention", str(picture))
+    assert found[:2] == (0, on_host)
+    assert picture.is_file()
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
