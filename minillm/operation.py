@@ -107,9 +107,12 @@ class Operation:
 def refuse_gradients_of(node: Any, grads: tuple) -> None:
     """Raise a ValueError that names the first gradient which does not look like its input."""
     for i, (grad, source) in enumerate(zip(grads, node.edges, strict=True)):
-        if source is not None and (grad is None or not source.fits(grad)):
-            found = "None" if grad is None else f"{grad.shape} {grad.dtype}"
-            raise ValueError(
-                f"{node}: the gradient of {node.op.argument(i)} must be {source.shape} "
-                f"{source.dtype}, got {found}"
-            )
+        if source is None or (hasattr(grad, "dtype") and source.fits(grad)):
+            continue
+        found = "None" if grad is None else f"{type(grad).__name__}, which is not an array"
+        if hasattr(grad, "dtype"):
+            found = f"{grad.shape} {grad.dtype}"
+        raise ValueError(
+            f"{node}: the gradient of {node.op.argument(i)} must be {source.shape} "
+            f"{source.dtype}, got {found}"
+        )

@@ -347,6 +347,20 @@ def test_wrong_gradients_are_refused(backward, message):
         same(leaf(3)).sum().backward()
 
 
+@pytest.mark.parametrize("grad", [2.0, 2, [2.0]])
+def test_a_gradient_that_is_no_array_is_refused(grad):
+    """A Python number is what comes to mind for an input without axes."""
+
+    def double_forward(x):
+        return x * 2, ()
+
+    double = differentiable(double_forward, lambda g, s: (grad,))
+    kind = type(grad).__name__
+    message = rf"double: the gradient of x must be \(\) float64, got {kind}, which is not an array"
+    with pytest.raises(ValueError, match=message):
+        (double(Tensor(np.array(3.0), True)) * 1.0).backward()
+
+
 class Inner(Module):
     def __init__(self):
         self.projection = Linear(4, 5)
