@@ -13,7 +13,7 @@ Check: tests/ops/test_shaping.py    Notebook: notebooks/01_arrays.ipynb
 
 from numbers import Integral
 
-from ..backend import array_module, scatter_add
+from ..backend import array_module, is_array, scatter_add
 from .checks import is_floating, normalize_axes
 
 
@@ -147,20 +147,29 @@ def split_backward(grad_out, saved):
 
 
 def concatenate_forward(*arrays, axis):
-    """Arrays joined end to end along an axis.
+    """Arrays joined end to end along an axis: one after the other, or all of them in one list.
 
     Shapes   (..., n_1, ...), (..., n_2, ...), ... equal elsewhere -> (..., n_1 + n_2 + ..., ...)
     Dtype    equal, kept
     Saves    nothing but the axis, the positions where the arrays meet and which are floating
-    Raises   ValueError if there is no array or shapes differ elsewhere; TypeError if dtypes differ
+    Raises   ValueError if there is no array or shapes differ elsewhere; TypeError if dtypes differ,
+             or something is not an array
 
     >>> import numpy as np
     >>> concatenate_forward(np.array([1.0]), np.array([2.0, 3.0]), axis=0)[0]
     array([1., 2., 3.])
     """
+    if len(arrays) == 1 and isinstance(arrays[0], (list, tuple)):
+        (arrays,) = arrays
     xp = array_module(*arrays)
     if not arrays:
         raise ValueError("concatenate: at least one array is needed")
+    for number, array in enumerate(arrays):
+        if not is_array(array):
+            raise TypeError(
+                f"concatenate: array {number} must be an array, got {type(array).__name__}: write "
+                "the arrays one after the other, or in one list, and the axis as axis=..."
+            )
     first = arrays[0]
     (axis,) = normalize_axes("concatenate", (axis,), first.ndim)
     rest = (*first.shape[:axis], *first.shape[axis + 1 :])
