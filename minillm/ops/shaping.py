@@ -13,6 +13,7 @@ Check: tests/ops/test_shaping.py    Notebook: notebooks/01_arrays.ipynb
 
 from numbers import Integral
 
+from ..arguments import is_whole
 from ..backend import array_module, is_array, scatter_add
 from .checks import is_floating, normalize_axes
 
@@ -116,7 +117,8 @@ def split_forward(x, *, sections, axis):
              sequence, pieces that end at these positions, as in numpy.split
     Dtype    any, kept
     Saves    nothing but the axis and the shape of each piece
-    Raises   ValueError if the axis does not exist, n is not divisible, or positions do not ascend
+    Raises   ValueError if the axis does not exist, n is not divisible, or positions do not ascend;
+             TypeError if sections are not integers
 
     >>> import numpy as np
     >>> split_forward(np.array([1.0, 2.0, 3.0, 4.0]), sections=2, axis=0)[0]
@@ -125,18 +127,31 @@ def split_forward(x, *, sections, axis):
     xp = array_module(x)
     (axis,) = normalize_axes("split", (axis,), x.ndim)
     n = x.shape[axis]
-    if isinstance(sections, Integral):
+    if is_whole(sections):
         if sections < 1 or n % sections:
             raise ValueError(
                 f"split: axis {axis} of x {x.shape} has {n} entries, "
                 f"which cannot be cut into {sections} equal sections"
             )
     else:
-        sections = [int(position) for position in sections]
+        sections = _positions(sections)
         if sections != sorted(sections) or any(not 0 <= p <= n for p in sections):
             raise ValueError(f"split: positions {sections} must ascend within 0 … {n}")
     pieces = tuple(xp.split(x, sections, axis=axis))  # views: nothing is copied
     return pieces, (axis,)
+
+
+def _positions(sections):
+    """A sequence of integers as a list of Python's."""
+    try:
+        positions = list(sections)
+    except TypeError:  # a number that is no integer, None, an array without axes
+        positions = [sections]
+    if not all(map(is_whole, positions)):
+        raise TypeError(
+            f"split: sections must be an integer, or a sequence of integers, got {sections!r}"
+        )
+    return [int(position) for position in positions]
 
 
 def split_backward(grad_out, saved):

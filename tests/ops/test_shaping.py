@@ -268,3 +268,13 @@ def test_concatenate_says_how_its_arrays_are_written(rng):
         TypeError, match="concatenate: the option 'axis' is missing: write it by name"
     ):
         F.concatenate([x, x], 0)
+
+
+@pytest.mark.parametrize("sections", [[1.5], "a", 1.5, None, True, [True], np.array(2)])
+def test_split_does_not_round_its_sections(sections):
+    with pytest.raises(
+        TypeError, match="split: sections must be an integer, or a sequence of integ"
+    ):
+        ops.split_forward(np.ones((2, 4)), sections=sections, axis=1)
+    pieces, _ = ops.split_forward(np.ones((2, 4)), sections=np.array([1, 3]), axis=1)
+    assert [piece.shape[1] for piece in pieces] == [1, 2, 1]
