@@ -121,13 +121,18 @@ def normalize_axes(operation: str, axis: Any, ndim: int) -> tuple[int, ...]:
     return tuple(result)
 
 
-def require_boolean(operation: str, name: str, mask: Any) -> None:
-    """A mask must be boolean: True means visible.  0/1 or -inf/0 masks are ambiguous."""
+def require_boolean(
+    operation: str, name: str, mask: Any, means: str = "True = may attend", write: str = ""
+) -> None:
+    """A mask must be boolean: True means visible.  0/1 or -inf/0 masks are ambiguous.
+
+    means, write   what the sentence says of another boolean array: what True is, what to write
+    """
     kind = getattr(mask, "dtype", type(mask).__name__)
     if getattr(kind, "kind", None) != "b":
         raise TypeError(
-            f"{operation}: {name} must be a boolean array (True = may attend), got {kind}: "
-            f"write {name} == 1 for a 1/0 mask, or {name} == 0 for an additive one"
+            f"{operation}: {name} must be a boolean array ({means}), got {kind}: write "
+            + (write or f"{name} == 1 for a 1/0 mask, or {name} == 0 for an additive one")
         )
 
 

@@ -68,7 +68,9 @@ def where_forward(x, y, *, condition):
     array([1., 0.])
     """
     xp = array_module(x, y, condition)
-    require_boolean("where", "condition", condition)
+    require_boolean(
+        "where", "condition", condition, "True = x, False = y", "a comparison, such as x > 0"
+    )
     for name, value in (("x", x), ("y", y)):
         try:
             require_broadcastable("where", condition, value)
