@@ -17,7 +17,7 @@ import functools
 import numpy as np
 
 from . import debugging, ops
-from .backend import Device, array_module, from_python, is_array, to_device, to_numpy
+from .backend import array_module, converted, from_python, is_array, number_of_rows, to_numpy
 from .graph import Node, backpropagate, call_node, leaf_node, mode, output_nodes
 from .graph import no_grad as no_grad
 from .operation import Operation
@@ -39,6 +39,8 @@ def differentiable(forward, backward, *, outputs=1):
     """
     op = Operation(forward, backward, outputs)
     plain = None if op.variadic else len(op.arrays)
+    # of one input a number makes an array; beside others it is a constant, as the 2 of x * 2
+    constant, python = (None, (list, tuple, int, float)) if plain == 1 else (float, (list, tuple))
 
     def operation(*inputs, **options):
         if options or len(inputs) != plain:
@@ -49,7 +51,7 @@ def differentiable(forward, backward, *, outputs=1):
         for x in inputs:
             is_tensor = isinstance(x, Tensor)
             edges.append(x._made_by or x._edge() if is_tensor and watched else None)
-            values.append(x.data if is_tensor else x if type(x) is float else unwrap(x))
+            values.append(x.data if is_tensor else x if type(x) is constant else unwrap(x, python))
         if op.no_gradient:
             op.refuse_gradients(edges)
         recording = recording and any(edges)
@@ -92,11 +94,11 @@ reshape = differentiable(ops.reshape_forward, ops.reshape_backward)
 transpose = differentiable(ops.transpose_forward, ops.transpose_backward)
 
 
-def unwrap(x):
-    """The array in a Tensor; lists become arrays, anything else stays as it is."""
+def unwrap(x, python=(list, tuple)):
+    """The array in a Tensor; lists (what is of these Python types) become arrays, the rest stays."""
     if isinstance(x, Tensor):
         return x.data
-    return from_python(x) if isinstance(x, (list, tuple)) else x
+    return from_python(x) if isinstance(x, python) else x
 
 
 class Tensor:
@@ -178,8 +180,7 @@ class Tensor:
         """A copy on a device or in a dtype, x.to("cuda") or x.to("float64"): a new leaf."""
         if self._made_by is not None:
             raise RuntimeError("to: gradients do not flow through a move: call detach() first")
-        moved = to_device(self.data, target) if Device.names(target) else self.data.astype(target)
-        return Tensor(moved, self.requires_grad)
+        return Tensor(converted(self.data, target), self.requires_grad)
 
     def __repr__(self):
         grad = ", requires_grad=True)" if self.requires_grad else ")"
@@ -212,7 +213,8 @@ class Tensor:
     __rtruediv__ = lambda self, other: divide(other, self)
     __rpow__ = lambda self, other: power(other, self)
     __rmatmul__ = lambda self, other: matmul(other, self)
-    __len__ = lambda self: len(self.data)
+    __len__ = lambda self: number_of_rows(self.data)
+    __iter__ = lambda self: map(self.__getitem__, range(len(self)))
     __getstate__ = lambda self: (self.data, self.requires_grad)  # type: ignore  # copies are leaves
     __setstate__ = lambda self, state: Tensor.__init__(self, *state)
     __float__ = lambda self: float(self.item())

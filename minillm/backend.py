@@ -198,6 +198,34 @@ def to_device(array: Any, device: "str | Device | None") -> Any:
     return (device if isinstance(device, Device) else Device(device)).put(array)
 
 
+def dtype_of(target: Any) -> np.dtype:
+    """The dtype that somebody named, for arrays of numbers.
+
+    Raises   TypeError if it is none: for None, which NumPy takes for float64, too
+
+    >>> dtype_of("float32")
+    dtype('float32')
+    """
+    try:
+        dtype = None if target is None else np.dtype(target)
+    except TypeError:
+        dtype = None
+    if dtype is None or dtype.kind not in "biuf":
+        raise TypeError(
+            f"to: {target!r} is neither a device, such as 'cpu' or 'cuda:1', nor a dtype of numbers, "
+            "such as 'float32'"
+        )
+    return dtype
+
+
+def converted(array: Any, target: Any) -> Any:
+    """The array on a device or in a dtype, whichever target names: what x.to(target) means.
+
+    Raises   TypeError if target is neither
+    """
+    return to_device(array, target) if Device.names(target) else array.astype(dtype_of(target))
+
+
 def beside(array: Any, other: Any) -> Any:
     """The array where `other` lives: a host array is carried to a device, nothing is carried back.
 
@@ -325,6 +353,21 @@ def generator_of_this_thread(rng: np.random.Generator) -> Iterator[None]:
 
 
 # ---------------------------------------------------------------------------- Python values
+
+
+def number_of_rows(array: Any) -> int:
+    """The length of the first axis: how often iteration goes round.
+
+    Raises   TypeError if there is no axis
+
+    >>> number_of_rows(np.zeros((3, 2)))
+    3
+    """
+    if not array.ndim:
+        raise TypeError(
+            "a Tensor without axes is a single number, not a sequence: read it with .item()"
+        )
+    return array.shape[0]
 
 
 def from_python(value: Any) -> np.ndarray:

@@ -126,7 +126,7 @@ def backpropagate(root, grad):
         for source, grad_in in zip(node.edges, grads_in):  # noqa: B905 (pull_back has counted)
             if source is None:
                 continue
-            if grad_in is None or grad_in.shape != source.shape or grad_in.dtype != source.dtype:
+            if getattr(grad_in, "shape", None) != source.shape or grad_in.dtype != source.dtype:
                 refuse_gradients_of(node, grads_in)
             if source.op is None:
                 alone = sys.getrefcount(grad_in) == _HELD_HERE

@@ -12,6 +12,7 @@ from typing import Any
 from .ops.checks import unknown_option
 
 _KEYWORD = inspect.Parameter.KEYWORD_ONLY
+_EMPTY = inspect.Parameter.empty
 _VARIADIC = inspect.Parameter.VAR_POSITIONAL
 
 
@@ -26,6 +27,7 @@ class Operation:
         self.arrays = [n for n, p in parameters.items() if p.kind is not _KEYWORD]
         self.options = [n for n, p in parameters.items() if p.kind is _KEYWORD]
         self.known = set(self.options)
+        self.required = {n for n in self.options if parameters[n].default is _EMPTY}
         self.defaults = [parameters[n].default for n in self.arrays]
         self.variadic = any(p.kind is _VARIADIC for p in parameters.values())
         self.no_gradient = [self.arrays.index(n) for n in getattr(forward, "no_gradient", ())]
@@ -44,7 +46,7 @@ class Operation:
         options = dict(options)
         if self.variadic:
             self._check(options)
-            return inputs, options
+            return self._listed(inputs, options), options
         for name, value in zip(self.options, inputs[len(self.arrays) :], strict=False):
             if name in options:
                 raise TypeError(f"{self.name}: {name!r} is given twice")
@@ -57,11 +59,27 @@ class Operation:
                 raise TypeError(f"{self.name}: {name!r} is given twice")
         for i in range(len(arrays), len(self.arrays)):
             value = options.pop(self.arrays[i], self.defaults[i])
-            if value is inspect.Parameter.empty:
+            if value is _EMPTY:
                 raise TypeError(f"{self.name}: the argument {self.arrays[i]!r} is missing")
             arrays.append(value)
         self._check(options)
         return tuple(arrays), options
+
+    def _listed(self, inputs: tuple, options: dict[str, Any]) -> tuple:
+        """The inputs of a variadic operation: one after the other, or one list or tuple of them."""
+        for name in self.required - options.keys():
+            raise TypeError(
+                f"{self.name}: the option {name!r} is missing: write it by name, {name}=..."
+            )
+        if len(inputs) == 1:
+            return tuple(inputs[0]) if isinstance(inputs[0], (list, tuple)) else inputs
+        for i, x in enumerate(inputs):
+            if isinstance(x, (list, tuple)) and any(hasattr(part, "requires_grad") for part in x):
+                raise TypeError(
+                    f"{self.name}: {self.argument(i)} is a {type(x).__name__} of Tensors among other "
+                    "arguments: pass all arrays one after the other, or all of them in one list"
+                )
+        return inputs
 
     def _check(self, options: dict[str, Any]) -> None:
         for name, value in options.items():
@@ -107,9 +125,12 @@ class Operation:
 def refuse_gradients_of(node: Any, grads: tuple) -> None:
     """Raise a ValueError that names the first gradient which does not look like its input."""
     for i, (grad, source) in enumerate(zip(grads, node.edges, strict=True)):
-        if source is not None and (grad is None or not source.fits(grad)):
-            found = "None" if grad is None else f"{grad.shape} {grad.dtype}"
-            raise ValueError(
-                f"{node}: the gradient of {node.op.argument(i)} must be {source.shape} "
-                f"{source.dtype}, got {found}"
-            )
+        if source is None or (hasattr(grad, "dtype") and source.fits(grad)):
+            continue
+        found = "None" if grad is None else f"{type(grad).__name__}, which is not an array"
+        if hasattr(grad, "dtype"):
+            found = f"{grad.shape} {grad.dtype}"
+        raise ValueError(
+            f"{node}: the gradient of {node.op.argument(i)} must be {source.shape} "
+            f"{source.dtype}, got {found}"
+        )

@@ -347,6 +347,20 @@ def test_wrong_gradients_are_refused(backward, message):
         same(leaf(3)).sum().backward()
 
 
+@pytest.mark.parametrize("grad", [2.0, 2, [2.0]])
+def test_a_gradient_that_is_no_array_is_refused(grad):
+    """A Python number is what comes to mind for an input without axes."""
+
+    def double_forward(x):
+        return x * 2, ()
+
+    double = differentiable(double_forward, lambda g, s: (grad,))
+    kind = type(grad).__name__
+    message = rf"double: the gradient of x must be \(\) float64, got {kind}, which is not an array"
+    with pytest.raises(ValueError, match=message):
+        (double(Tensor(np.array(3.0), True)) * 1.0).backward()
+
+
 class Inner(Module):
     def __init__(self):
         self.projection = Linear(4, 5)
@@ -532,3 +546,78 @@ def test_the_gradient_of_a_large_weight_is_not_copied():
     held = tracemalloc.get_traced_memory()[1] / 8e6
     tracemalloc.stop()
     assert held < 1.1
+
+
+ONE_INPUT = ["dropout", "erf", "exp", "gelu", "log", "max", "mean", "negative", "relu", "sigmoid",
+             "silu", "sqrt", "sum", "tanh", "transpose"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ONE_INPUT)
+def test_an_operation_of_one_input_takes_a_number_as_tensor_does(name):
+    options = {"p": 0.0} if name == "dropout" else {}
+    out, expected = (getattr(F, name)(x, **options) for x in (0.5, Tensor(0.5)))
+    assert out.dtype == np.float32
+    np.testing.assert_array_equal(out.numpy(), expected.numpy())
+
+
+def test_numbers_alone_are_float32_everywhere():
+    assert F.maximum(2.0, 1.0).dtype == F.add(2.0, 1.0).dtype == np.float32
+    assert F.where(2.0, 1.0, condition=np.array([True, False])).dtype == np.float32
+    assert F.where(2, 1, condition=np.array([True, False])).dtype == np.int64
+    x = np.array([2.0])
+    assert F.maximum(x, 1.0).dtype == F.where(x, 1.0, condition=x > 0).dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda x: F.softmax(2.0), ValueError, "softmax: axis -1 does not exist: the array has no"),
+        (lambda x: F.sum(2.0, axis=0), ValueError, "sum: axis 0 does not exist"),
+        (lambda x: F.tanh(1), TypeError, "tanh: x must be floating, got int64"),
+        (lambda x: F.exp(None), TypeError, "exp: x must be an array, got NoneType$"),
+        (lambda x: x @ 2, ValueError, r"matmul: a \(2, 3\) and b \(\) must have at least one axis; us"),
+        (lambda x: 2.0 @ x, ValueError, r"matmul: a \(\) and b \(2, 3\) must have at least one axis"),
+        (lambda x: x @ None, TypeError, "matmul: b must be an array, got NoneType$"),
+        (lambda x: F.layer_norm(x, None), TypeError, "layer_norm: gamma must be an array, got None"),
+        (lambda x: F.rms_norm(x, None), TypeError, "rms_norm: gamma must be an array, got None"),
+        (lambda x: F.linear(x, None), TypeError, "linear: weight must be an array, got None"),
+        (lambda x: F.mean_squared_error(x, None), TypeError, "target must be an array, got None"),
+        (lambda x: F.embedding([0], 2.0), TypeError, "weight must be an array, got float: write"),
+        (lambda x: x + None, TypeError, "add: b must be an array of real numbers, or a number, got No"),
+        (lambda x: "a" + x, TypeError, "add: a must be an array of real numbers, or a number, got str"),
+        (lambda x: x / "a", TypeError, "divide: b must be an array of real numbers.*got str"),
+        (lambda x: x * 1j, TypeError, "multiply: b must be an array of real numbers.*got complex$"),
+        (lambda x: np.ones(3, complex) - x, TypeError, "subtract: a must be .*got complex128$"),
+        (lambda x: F.where(x, 1j, condition=x.data > 0), TypeError, "where: y must be .*got complex$"),
+    ],
+)  # fmt: skip
+def test_what_is_no_array_of_real_numbers_is_named(call, error, message):
+    with pytest.raises(error, match=message):
+        call(leaf(2, 3))
+
+
+def test_arrays_that_may_be_absent_still_may():
+    x = leaf(2, 3)
+    assert F.linear(x, leaf(3, 5), None).shape == (2, 5)
+    assert F.layer_norm(x, leaf(3), None).shape == (2, 3)
+    assert F.cross_entropy(x, np.array([0, 2]), weight=None).shape == ()
+
+
+@pytest.mark.parametrize("target", [None, "bananas", "", complex, object])
+def test_to_refuses_what_is_neither_a_dtype_nor_a_device(target):
+    """NumPy takes None for float64."""
+    for thing in (Tensor([1.0]), Tensor([1.0], requires_grad=True), Linear(2, 3)):
+        with pytest.raises(TypeError, match=f"to: {target!r} is neither a device, such as 'cpu'"):
+            thing.to(target)
+
+
+def test_iteration_gives_rows_and_a_number_has_none():
+    x = Tensor([[1.0, 2.0], [3.0, 4.0]], requires_grad=True)
+    first, second = x
+    (first * second).sum().backward()
+    np.testing.assert_array_equal(x.grad, [[3.0, 4.0], [1.0, 2.0]])
+    for walk in (list, iter, len):
+        with pytest.raises(
+            TypeError, match=r"without axes is a single number.*read it with .item\(\)"
+        ):
+            walk(Tensor(1.0))

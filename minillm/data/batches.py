@@ -110,7 +110,18 @@ class DataLoader:
     def __init__(
         self, arrays: tuple, batch_size: int = 32, shuffle: bool = True, *, seed: int = 0
     ) -> None:
+        if not isinstance(arrays, (tuple, list)):
+            raise TypeError(
+                f"DataLoader: arrays must be a tuple of arrays, got {type(arrays).__name__}: write "
+                "(x,) for a single one"
+            )
         self.arrays = tuple(np.asarray(a) for a in arrays)
+        without = [i for i, a in enumerate(self.arrays) if not a.ndim]
+        if without:
+            raise TypeError(
+                f"DataLoader: arrays[{without[0]}] must be an array with a row for each example, got "
+                f"{type(arrays[without[0]]).__name__}"
+            )
         lengths = {len(a) for a in self.arrays}
         if len(lengths) != 1 or 0 in lengths:
             raise ValueError(

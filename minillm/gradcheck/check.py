@@ -29,6 +29,7 @@ from .inputs import (
     estimate_note,
     fresh,
     library_operation,
+    require_an_input,
     same_randomness,
     saved_names,
     source_of,
@@ -38,7 +39,7 @@ from .inputs import (
 from .language import language, say
 from .numeric import flatten
 from .report import Finding, GradientReport
-from .settings import GradientSettings
+from .settings import GradientSettings, settings_of
 
 SCALES = (2.0, -1000.0)  # of grad_out, for the test that backward is linear in it
 
@@ -54,12 +55,15 @@ def check_gradients(
 
     forward    forward(*inputs, **options) -> (out, saved); out may be a tuple of outputs
     backward   backward(grad_out, saved) -> a tuple with one gradient for each input
-    inputs     arrays are checked in float64, every entry (a sample of them if an array is large);
-               integers, None and numbers are passed on
+    inputs     arrays (Tensors count as theirs) are checked in float64, every entry (a sample of them
+               if an array is large); integers, None and numbers are passed on
     options    go to forward untouched; every random generator among them is copied before each
                call, so that a dropout mask stays the same
 
     A wrong backward always gives a report, never an exception.
+
+    Raises   ValueError if no input is floating: there is nothing to compare; TypeError if forward does
+             not return (out, saved); and what forward itself raises
 
     >>> import numpy as np
     >>> from minillm import ops
@@ -69,7 +73,7 @@ def check_gradients(
     True
     """
     language()  # a wrong MINILLM_LANG should be told before the work, not after it
-    started, settings = time.perf_counter(), settings or GradientSettings()
+    started, settings = time.perf_counter(), settings_of("check_gradients", settings)
     pair = Pair(forward, backward, inputs, options, settings)
     report = pair.report
     if pair.sound_forward():
@@ -106,15 +110,29 @@ class Pair:
         self.report.data = getattr(forward, "no_gradient", ())
         if note := estimate_note(forward, options):
             self.report.notes.append(note)
+        named = zip(self.names, self.arrays, strict=True)
+        wanted = {n: x for n, x in named if n not in self.report.data}
+        require_an_input("check_gradients", name, wanted)
         self.outputs: tuple[Any, ...] = ()
         self.saved: Any = None
         self.several = False  # whether forward returns a tuple of outputs
 
     def run(self) -> tuple[tuple[Any, ...], Any]:
         """One forward: its outputs as a tuple, and what it saved."""
-        with same_randomness():
-            out, saved = self.forward(*self.arrays, **fresh(self.options))
+        out, saved = self.call_forward()
         return out if isinstance(out, tuple) else (out,), saved
+
+    def call_forward(self) -> tuple[Any, Any]:
+        """(out, saved) as forward returns them."""
+        with same_randomness():
+            result = self.forward(*self.arrays, **fresh(self.options))
+        if not isinstance(result, (tuple, list)) or len(result) != 2:
+            count = f" of {len(result)}" if isinstance(result, (tuple, list)) else ""
+            raise TypeError(
+                f"check_gradients: the forward of {self.report.name} must return (out, saved), got "
+                f"{type(result).__name__}{count}: write return out, (what backward needs,)"
+            )
+        return result[0], result[1]
 
     def flat_outputs(self) -> np.ndarray:
         """All outputs of one forward as one vector."""
@@ -122,8 +140,7 @@ class Pair:
 
     def sound_forward(self) -> bool:
         """True if there is a function to differentiate; findings say what is in the way."""
-        with same_randomness():
-            out, self.saved = self.forward(*self.arrays, **fresh(self.options))
+        out, self.saved = self.call_forward()
         self.several = isinstance(out, tuple)
         self.outputs = copy.deepcopy(out if self.several else (out,))
         self.restore("forward")

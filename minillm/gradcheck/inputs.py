@@ -10,17 +10,32 @@ from typing import Any
 import numpy as np
 
 from .. import ops
+from ..autograd import Tensor
 from ..backend import default_generator, is_array, to_numpy
+from ..ops.checks import is_floating
 from .language import say
 from .settings import GradientSettings
 
 
 def to_float64(x: Any) -> Any:
-    """A contiguous float64 copy of a floating array or NumPy scalar; other things as they are."""
+    """A contiguous float64 copy of a floating array, Tensor or NumPy scalar; the rest as it is."""
+    if isinstance(x, Tensor):
+        x = x.data
     if isinstance(x, (list, np.ndarray, np.floating)) or is_array(x):
         array = to_numpy(x) if is_array(x) else np.asarray(x)
         return np.array(array, dtype=np.float64 if array.dtype.kind == "f" else None, order="C")
     return x
+
+
+def require_an_input(check: str, name: str, inputs: dict[str, Any]) -> None:
+    """Raise a ValueError if no input is floating: a check that compares nothing would pass."""
+    if not any(is_floating(x) for x in inputs.values()):
+        kinds = [f"{key} {getattr(x, 'dtype', type(x).__name__)}" for key, x in inputs.items()]
+        raise ValueError(
+            f"{check}: {name} has no input with a gradient to compare, got "
+            f"{', '.join(kinds) or 'none at all'}: at least one must be an array of floats, such as "
+            "np.array([1.0, 2.0])"
+        )
 
 
 def argument_names(function: Callable, count: int) -> list[str]:

@@ -24,7 +24,7 @@ from .language import language, later, say
 from .localise import along, findings_of, suspects, typical_size
 from .numeric import Slopes, numerical_slopes
 from .report import Finding, GradientReport, InputCheck
-from .settings import GradientSettings
+from .settings import GradientSettings, settings_of
 from .subject import Subject
 
 WORK = 3e8  # numbers read by all runs for single entries together: a larger model gets fewer
@@ -89,7 +89,7 @@ def check_model(
              is nothing to check; and what the model itself raises
     """
     language()  # a wrong MINILLM_LANG should be told before the work, not after it
-    settings = settings or GradientSettings()
+    settings = settings_of("check_model", settings)
     subject = Subject(model, inputs, options)
     report = GradientReport(subject.name, tolerance=settings.tolerance)
     with subject.in_float64():

@@ -1,6 +1,7 @@
 """How a gradient check is made: one frozen dataclass, so that no operation's option can clash."""
 
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -31,3 +32,19 @@ class GradientSettings:
                 "GradientSettings: tolerance and step must be positive and cotangents at least 1, "
                 f"got {self.tolerance}, {self.step} and {self.cotangents}"
             )
+
+
+def settings_of(check: str, settings: Any) -> GradientSettings:
+    """The settings that a check was given; the usual ones for None.
+
+    Raises   TypeError if they are something else
+
+    >>> settings_of("check_model", None).tolerance
+    1e-06
+    """
+    if settings is not None and not isinstance(settings, GradientSettings):
+        raise TypeError(
+            f"{check}: settings must be a GradientSettings, got {type(settings).__name__}: write "
+            "settings=GradientSettings(tolerance=1e-6)"
+        )
+    return settings or GradientSettings()

@@ -10,11 +10,18 @@ from ..backend import is_array, to_numpy
 from ..ops.checks import is_floating
 from .comparison import compare_all, finite_outputs
 from .diagnosis import Call, one_story
-from .inputs import argument_names, cotangents, same_randomness, to_float64, unflatten
+from .inputs import (
+    argument_names,
+    cotangents,
+    require_an_input,
+    same_randomness,
+    to_float64,
+    unflatten,
+)
 from .language import language
 from .numeric import flatten
 from .report import GradientReport
-from .settings import GradientSettings
+from .settings import GradientSettings, settings_of
 
 
 def check_function(
@@ -24,20 +31,30 @@ def check_function(
 
     fn        fn(*tensors) -> a Tensor or a tuple of Tensors
     tensors   Tensors or arrays; floating ones are checked, in float64, every entry
+    Raises    ValueError if no tensor is floating: there is nothing to compare; TypeError if fn returns
+              something else; and what fn itself raises
 
     >>> from minillm import Tensor
     >>> check_function(lambda x: (x * x).sum(), Tensor([1.0, 2.0, 3.0])).passed
     True
     """
     language()  # a wrong MINILLM_LANG should be told before the work, not after it
-    settings = settings or GradientSettings()
+    settings = settings_of("check_function", settings)
     report = GradientReport(getattr(fn, "__name__", "function"), tolerance=settings.tolerance)
-    arrays = [to_float64(x.data if isinstance(x, Tensor) else x) for x in tensors]
+    arrays, names = [to_float64(x) for x in tensors], argument_names(fn, len(tensors))
+    require_an_input("check_function", report.name, dict(zip(names, arrays, strict=True)))
 
     def run(wrapped: list[Any]) -> tuple[Tensor, ...]:
         with same_randomness():
             out = fn(*wrapped)
-        return out if isinstance(out, tuple) else (out,)
+        outs = out if isinstance(out, tuple) else (out,)
+        for one in outs:
+            if not isinstance(one, Tensor):
+                raise TypeError(
+                    f"check_function: {report.name} must return a Tensor or a tuple of Tensors, got "
+                    f"{type(one).__name__}"
+                )
+        return outs
 
     def outputs() -> np.ndarray:
         with no_grad():
@@ -53,7 +70,7 @@ def check_function(
     if not finite_outputs(report, outs):
         return report
     weights = cotangents(outs, settings)
-    call = Call(argument_names(fn, len(arrays)), arrays, tuple(outs), weights, pull_back)
+    call = Call(names, arrays, tuple(outs), weights, pull_back)
     compare_all(report, settings, call, outputs, [pull_back(weight) for weight in weights])
     one_story(report.findings)
     report.findings.sort(key=lambda finding: finding.certainty)

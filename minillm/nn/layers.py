@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import functional as F
+from ..arguments import is_number
 from ..autograd import Tensor
 from ..backend import default_generator
 from .arguments import is_row, require_probability, require_sizes
@@ -83,6 +84,21 @@ class Embedding(Module):
         return F.embedding(ids, self.weight, padding_idx=self.padding_idx)
 
 
+def _width(layer: str, normalized_shape: Any) -> int:
+    """The size of the axis that is normalized: an integer, or as in PyTorch a tuple of a single one."""
+    if isinstance(normalized_shape, (tuple, list)) and len(normalized_shape) == 1:
+        (normalized_shape,) = normalized_shape
+    require_sizes(layer, normalized_shape=normalized_shape)
+    return normalized_shape
+
+
+def _eps(layer: str, eps: Any) -> float:
+    """What stands under the root beside the variance: below 0 the root would not exist."""
+    if not is_number(eps) or not 0 <= eps < math.inf:
+        raise ValueError(f"{layer}: eps must be a finite number of at least 0, got {eps!r}")
+    return eps
+
+
 class LayerNorm(Module):
     """Layer normalization of the last axis.
 
@@ -95,14 +111,14 @@ class LayerNorm(Module):
 
     def __init__(
         self,
-        normalized_shape: int,
+        normalized_shape: int | tuple[int],
         eps: float = 1e-5,
         *,
         bias: bool = True,
         dtype: Any = np.float32,
     ) -> None:
-        require_sizes("LayerNorm", normalized_shape=normalized_shape)
-        self.eps = eps
+        normalized_shape = _width("LayerNorm", normalized_shape)
+        self.eps = _eps("LayerNorm", eps)
         self.weight = Parameter(np.ones(normalized_shape, dtype=dtype))
         self.bias = Parameter(np.zeros(normalized_shape, dtype=dtype)) if bias else None
 
@@ -126,10 +142,10 @@ class RMSNorm(Module):
     """
 
     def __init__(
-        self, normalized_shape: int, eps: float = 1e-5, *, dtype: Any = np.float32
+        self, normalized_shape: int | tuple[int], eps: float = 1e-5, *, dtype: Any = np.float32
     ) -> None:
-        require_sizes("RMSNorm", normalized_shape=normalized_shape)
-        self.eps = eps
+        normalized_shape = _width("RMSNorm", normalized_shape)
+        self.eps = _eps("RMSNorm", eps)
         self.weight = Parameter(np.ones(normalized_shape, dtype=dtype))
 
     def forward(self, x: Tensor) -> Tensor:

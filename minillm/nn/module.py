@@ -12,7 +12,7 @@ import numpy as np
 
 from .. import debugging
 from ..autograd import Tensor
-from ..backend import Device, array_module, to_device, to_numpy
+from ..backend import Device, array_module, converted, dtype_of, to_numpy
 from .arguments import hidden_mask_error
 
 
@@ -164,11 +164,10 @@ class Module:
 
     def to(self, target: Any) -> "Module":
         """Move all parameters to a device or cast them to a dtype, in place: model.to("cuda")."""
-        device = Device.names(target)
-        if not device:
-            _require_dtype(target)
+        if not Device.names(target):
+            _require_floating_dtype(target)
         for p in self.parameters():
-            p.data = to_device(p.data, target) if device else p.data.astype(target)
+            p.data = converted(p.data, target)
             p.grad = None
         return self
 
@@ -228,15 +227,9 @@ def named_generators(model: Module) -> dict[str, np.random.Generator]:
     return {name: rng for name, rng in owned.items() if isinstance(rng, np.random.Generator)}
 
 
-def _require_dtype(target: Any) -> None:
+def _require_floating_dtype(target: Any) -> None:
     """Raise a TypeError for what is neither a floating dtype nor a device."""
-    try:
-        dtype = np.dtype(target)
-    except TypeError:
-        raise TypeError(
-            f"to: {target!r} is neither a device, such as 'cpu' or 'cuda:1', nor a dtype, such as "
-            "'float32'"
-        ) from None
+    dtype = dtype_of(target)
     if dtype.kind != "f":
         raise TypeError(f"to: parameters must be floating, not {dtype}: they could not be learned")
 

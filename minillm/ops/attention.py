@@ -32,6 +32,7 @@ Check: tests/ops/test_attention.py    Notebook: notebooks/11_attention.ipynb
 
 import math
 
+from ..arguments import is_number
 from ..backend import array_module
 from . import attention_blocks
 from .checks import require_boolean, require_floating
@@ -52,8 +53,8 @@ def scaled_dot_product_attention_forward(
     Dtype    q, k, v floating and equal; visible boolean
     Saves    q * scale, k, v, p (B, H, T, S), and with dropout its mask (B, H, T, S); for long
              sequences without dropout out and one number for each row instead of p
-    Raises   ValueError that names the shapes if they do not fit; TypeError if dtypes differ or
-             visible is not boolean
+    Raises   ValueError that names the shapes if they do not fit; TypeError if dtypes differ,
+             visible is not boolean, or scale is not a number
 
     is_causal lets query t see the keys s <= S - T + t: the last query sees all of them, so that
     queries may be appended to a cache of keys.  Both masks may be given together.
@@ -68,7 +69,7 @@ def scaled_dot_product_attention_forward(
              [3.]]]])
     """
     array_module(q, k, v)
-    _check(NAME, q, k, visible)
+    _check(NAME, q, k, visible, scale)
     require_floating(NAME, q=q, v=v)
     if v.ndim != 4 or v.shape[:3] != k.shape[:3]:
         raise ValueError(f"{NAME}: v {v.shape} must have the first three axes of k {k.shape}")
@@ -125,7 +126,7 @@ def attention_probabilities(q, k, *, visible=None, is_causal=False, scale=None):
     array([[[[1. , 0. ],
              [0.5, 0.5]]]])
     """
-    _check("attention_probabilities", q, k, visible)
+    _check("attention_probabilities", q, k, visible, scale)
     return _probabilities(q, k, visible, is_causal, scale)[1]
 
 
@@ -134,8 +135,8 @@ def _scale_of(q, scale):
     return 1 / math.sqrt(q.shape[-1]) if scale is None else float(scale)
 
 
-def _check(operation, q, k, visible):
-    """Raise for queries, keys and masks that do not go together."""
+def _check(operation, q, k, visible, scale):
+    """Raise for queries, keys and masks that do not go together, and a scale that is no number."""
     array_module(q, k, visible)
     require_floating(operation, q=q, k=k)
     if q.ndim != 4 or k.ndim != 4 or q.shape[0] != k.shape[0] or q.shape[3] != k.shape[3]:
@@ -149,6 +150,8 @@ def _check(operation, q, k, visible):
             f"{operation}: q {q.shape} has {H} heads of width {D}, k {k.shape} has {G}: "
             "the heads of k must divide those of q, and the width be at least 1"
         )
+    if scale is not None and not is_number(scale) and getattr(scale, "shape", None) != ():
+        raise TypeError(f"{operation}: scale must be a number or None, got {type(scale).__name__}")
     if visible is not None:
         require_boolean(operation, "visible", visible)
         given, shape = (1,) * (4 - visible.ndim) + visible.shape, (B, H, T, S)

@@ -9,6 +9,7 @@ from numbers import Integral
 from typing import Any
 
 FLOATING = "f"  # the dtype.kind of float16, float32 and float64
+REAL = "biuf"  # those and integers and booleans: no complex numbers, which would lose their second part
 
 
 def is_floating(x: Any) -> bool:
@@ -17,8 +18,8 @@ def is_floating(x: Any) -> bool:
     return dtype is not None and dtype.kind == FLOATING
 
 
-def require_floating(operation: str, **arrays: Any) -> None:
-    """All given arrays are floating and share one dtype; None passes, Python scalars do not matter.
+def require_floating(operation: str, *, optional: Any = (), **arrays: Any) -> None:
+    """All given arrays are floating and share one dtype; those named in `optional` may be None.
 
     Raises   TypeError that names the operation, the argument, both dtypes and the cast to write
     """
@@ -26,11 +27,12 @@ def require_floating(operation: str, **arrays: Any) -> None:
     for name, array in arrays.items():
         dtype = getattr(array, "dtype", None)
         if dtype is None:
-            if array is None or isinstance(array, (int, float)):
+            if array is None and name in optional:
                 continue
+            cast = ": write numpy.asarray(...) or minillm.Tensor(...)"
             raise TypeError(
-                f"{operation}: {name} must be an array, got {type(array).__name__}: "
-                "write numpy.asarray(...) or minillm.Tensor(...)"
+                f"{operation}: {name} must be an array, got {type(array).__name__}"
+                f"{'' if array is None else cast}"
             )
         if dtype.kind != FLOATING:
             raise TypeError(
@@ -45,17 +47,30 @@ def require_floating(operation: str, **arrays: Any) -> None:
             )
 
 
-def match_dtypes(operation: str, a: Any, b: Any) -> tuple[Any, Any]:
+def match_dtypes(
+    operation: str, a: Any, b: Any, names: tuple[str, str] = ("a", "b")
+) -> tuple[Any, Any]:
     """a and b for an arithmetic operation: equal float dtypes, an integer array cast to a float one.
 
     NumPy would turn float32 + int64 into float64.  Here the floating operand decides, as in
     PyTorch, and two different floating dtypes are an error.
+
+    Raises   TypeError for that, and for what is neither an array of real numbers nor a number
     """
     a_dtype, b_dtype = getattr(a, "dtype", None), getattr(b, "dtype", None)
-    if a_dtype is b_dtype or a_dtype is None or b_dtype is None:
+    if a_dtype is b_dtype and a_dtype is not None:
+        return a, b
+    for name, x, dtype in zip(names, (a, b), (a_dtype, b_dtype), strict=True):
+        if isinstance(x, (int, float)) if dtype is None else dtype.kind in REAL:
+            continue
+        raise TypeError(
+            f"{operation}: {name} must be an array of real numbers, or a number, got "
+            f"{dtype or type(x).__name__}"
+        )
+    if a_dtype is None or b_dtype is None:
         return a, b
     if a_dtype.kind == FLOATING and b_dtype.kind == FLOATING:
-        require_floating(operation, a=a, b=b)
+        require_floating(operation, **dict(zip(names, (a, b), strict=True)))
     elif a_dtype.kind == FLOATING:
         b = b.astype(a_dtype)
     elif b_dtype.kind == FLOATING:
@@ -106,13 +121,18 @@ def normalize_axes(operation: str, axis: Any, ndim: int) -> tuple[int, ...]:
     return tuple(result)
 
 
-def require_boolean(operation: str, name: str, mask: Any) -> None:
-    """A mask must be boolean: True means visible.  0/1 or -inf/0 masks are ambiguous."""
+def require_boolean(
+    operation: str, name: str, mask: Any, means: str = "True = may attend", write: str = ""
+) -> None:
+    """A mask must be boolean: True means visible.  0/1 or -inf/0 masks are ambiguous.
+
+    means, write   what the sentence says of another boolean array: what True is, what to write
+    """
     kind = getattr(mask, "dtype", type(mask).__name__)
     if getattr(kind, "kind", None) != "b":
         raise TypeError(
-            f"{operation}: {name} must be a boolean array (True = may attend), got {kind}: "
-            f"write {name} == 1 for a 1/0 mask, or {name} == 0 for an additive one"
+            f"{operation}: {name} must be a boolean array ({means}), got {kind}: write "
+            + (write or f"{name} == 1 for a 1/0 mask, or {name} == 0 for an additive one")
         )
 
 

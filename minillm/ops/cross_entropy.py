@@ -120,7 +120,7 @@ def cross_entropy_backward(grad_out, saved):
 
 def _check(logits, targets, ignore_index, label_smoothing, weight, reduction):
     """Raise for anything that (2) cannot mean."""
-    require_floating("cross_entropy", logits=logits, weight=weight)
+    require_floating("cross_entropy", logits=logits, weight=weight, optional=("weight",))
     if logits.ndim == 0 or logits.shape[-1] == 0:
         raise ValueError(f"cross_entropy: logits {logits.shape} need a last axis of V >= 1 classes")
     if getattr(targets, "shape", None) != logits.shape[:-1]:

@@ -16,6 +16,7 @@ only the last of them: NumPy reads all old values before it writes any new one.
 Check: tests/ops/test_embedding.py    Notebook: notebooks/06_embedding.ipynb
 """
 
+from ..arguments import is_whole
 from ..backend import array_module, beside, scatter_add
 from .checks import require_floating, require_ids
 from .rows import as_rows
@@ -28,7 +29,7 @@ def embedding_forward(ids, weight, *, padding_idx=None):
     Dtype    ids integer; weight floating, kept
     Saves    ids, and the shape and dtype of weight
     Raises   IdError (an IndexError and a ValueError) naming the first id outside 0 … V - 1;
-             TypeError if ids are not integers; ValueError if weight is not (V, C)
+             TypeError if ids or padding_idx are not integers; ValueError if weight is not (V, C)
 
     padding_idx names a row that gets no gradient; None for no such row.
     ids may stay on the host while weight is on a device: there they are checked without waiting.
@@ -46,6 +47,10 @@ def embedding_forward(ids, weight, *, padding_idx=None):
     V = weight.shape[0]
     require_ids("embedding", "ids", ids, V)
     if padding_idx is not None:
+        if not is_whole(padding_idx):
+            raise TypeError(
+                f"embedding: padding_idx must be an integer or None, got {padding_idx!r}"
+            )
         if not -V <= padding_idx < V:
             raise ValueError(f"embedding: padding_idx {padding_idx} is outside 0 … {V - 1}")
         padding_idx %= V

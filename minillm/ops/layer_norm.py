@@ -45,7 +45,7 @@ def layer_norm_forward(x, gamma, beta=None, *, eps=1e-5):
     array([[-1.,  1.]])
     """
     xp = array_module(x, gamma, beta)
-    require_floating("layer_norm", x=x, gamma=gamma, beta=beta)
+    require_floating("layer_norm", x=x, gamma=gamma, beta=beta, optional=("beta",))
     C = x.shape[-1] if x.ndim else 0
     if C == 0:
         raise ValueError(f"layer_norm: x {x.shape} needs a last axis with entries to normalize")

@@ -34,7 +34,7 @@ def linear_forward(x, weight, bias=None):
     array([[11.5]])
     """
     array_module(x, weight, bias)
-    require_floating("linear", x=x, weight=weight, bias=bias)
+    require_floating("linear", x=x, weight=weight, bias=bias, optional=("bias",))
     if weight.ndim != 2 or x.ndim == 0 or x.shape[-1] != weight.shape[0]:
         raise ValueError(
             f"linear: x {x.shape} and weight {weight.shape} do not fit: "

@@ -49,7 +49,8 @@ def lora_linear_forward(x, weight, lora_A, lora_B, bias=None, *, scale, dropout_
     array([[12.5]])
     """
     array_module(x, weight, lora_A, lora_B, bias)
-    require_floating("lora_linear", x=x, weight=weight, lora_A=lora_A, lora_B=lora_B, bias=bias)
+    factors = {"lora_A": lora_A, "lora_B": lora_B}
+    require_floating("lora_linear", x=x, weight=weight, **factors, bias=bias, optional=("bias",))
     _require_shapes(weight, lora_A, lora_B)
     scale = float(scale)  # not a scalar of NumPy, which would decide about the dtype
     out, _ = linear_forward(x, weight, bias)  # (..., O)

@@ -18,7 +18,7 @@ Check: tests/ops/test_matmul.py    Notebook: notebooks/01_arrays.ipynb
 
 from ..backend import array_module
 from .broadcasting import unbroadcast
-from .checks import require_floating
+from .checks import require_floating, shape_of
 from .rows import as_rows
 
 
@@ -36,9 +36,11 @@ def matmul_forward(a, b):
     array([[11.]])
     """
     array_module(a, b)
+    if type(a) in (int, float) or type(b) in (int, float):
+        raise _without_axes(a, b)
     require_floating("matmul", a=a, b=b)
     if a.ndim == 0 or b.ndim == 0:
-        raise ValueError(f"matmul: a {a.shape} and b {b.shape} must have at least one axis; use *")
+        raise _without_axes(a, b)
     inner_b = b.shape[0] if b.ndim == 1 else b.shape[-2]
     if a.shape[-1] != inner_b:
         raise ValueError(
@@ -49,6 +51,13 @@ def matmul_forward(a, b):
         if m != n and m != 1 and n != 1:
             raise ValueError(f"matmul: the stacks of a {a.shape} and b {b.shape} do not broadcast")
     return a @ b, (a, b)
+
+
+def _without_axes(a, b):
+    """The error for a number or an array without axes."""
+    return ValueError(
+        f"matmul: a {shape_of(a)} and b {shape_of(b)} must have at least one axis; use *"
+    )
 
 
 def matmul_backward(grad_out, saved, *, needs=None):

@@ -24,7 +24,8 @@ def check_recurrent(operation, x, states, weight_x, weight_h, biases, gates):
     states, biases   by name; gates: how many blocks of H columns the weights have
     """
     array_module(x, weight_x, weight_h, *states.values(), *biases.values())
-    require_floating(operation, x=x, **states, weight_x=weight_x, weight_h=weight_h, **biases)
+    weights = {"weight_x": weight_x, "weight_h": weight_h}
+    require_floating(operation, x=x, **states, **weights, **biases, optional=biases)
     H = weight_h.shape[0] if weight_h.ndim == 2 else 0
     if x.ndim != 3 or H == 0 or weight_h.shape != (H, gates * H):
         raise ValueError(

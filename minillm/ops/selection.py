@@ -16,7 +16,13 @@ Check: tests/ops/test_selection.py    Notebook: notebooks/01_arrays.ipynb
 
 from ..backend import array_module
 from .broadcasting import gradient_shape, unbroadcast
-from .checks import match_dtypes, require_boolean, require_broadcastable, shape_of
+from .checks import is_floating, match_dtypes, require_boolean, require_broadcastable, shape_of
+
+
+def _single(out, *operands):
+    """float32 where both operands are Python numbers, as in Tensor(2.0): NumPy makes them float64."""
+    numbers = is_floating(out) and not any(hasattr(x, "dtype") for x in operands)
+    return out.astype("float32") if numbers else out
 
 
 def maximum_forward(a, b):
@@ -34,7 +40,7 @@ def maximum_forward(a, b):
     xp = array_module(a, b)
     require_broadcastable("maximum", a, b)
     a, b = match_dtypes("maximum", a, b)
-    return xp.maximum(a, b), (a, b)
+    return _single(xp.maximum(a, b), a, b), (a, b)
 
 
 def maximum_backward(grad_out, saved):
@@ -62,7 +68,9 @@ def where_forward(x, y, *, condition):
     array([1., 0.])
     """
     xp = array_module(x, y, condition)
-    require_boolean("where", "condition", condition)
+    require_boolean(
+        "where", "condition", condition, "True = x, False = y", "a comparison, such as x > 0"
+    )
     for name, value in (("x", x), ("y", y)):
         try:
             require_broadcastable("where", condition, value)
@@ -71,8 +79,9 @@ def where_forward(x, y, *, condition):
                 f"where: condition {condition.shape} and {name} {shape_of(value)} do not broadcast"
             ) from None
     require_broadcastable("where", x, y)
-    x, y = match_dtypes("where", x, y)
-    return xp.where(condition, x, y), (condition, gradient_shape(x), gradient_shape(y))
+    x, y = match_dtypes("where", x, y, ("x", "y"))
+    out = _single(xp.where(condition, x, y), x, y)
+    return out, (condition, gradient_shape(x), gradient_shape(y))
 
 
 def where_backward(grad_out, saved):

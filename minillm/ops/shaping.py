@@ -13,7 +13,8 @@ Check: tests/ops/test_shaping.py    Notebook: notebooks/01_arrays.ipynb
 
 from numbers import Integral
 
-from ..backend import array_module, scatter_add
+from ..arguments import is_whole
+from ..backend import array_module, is_array, scatter_add
 from .checks import is_floating, normalize_axes
 
 
@@ -116,7 +117,8 @@ def split_forward(x, *, sections, axis):
              sequence, pieces that end at these positions, as in numpy.split
     Dtype    any, kept
     Saves    nothing but the axis and the shape of each piece
-    Raises   ValueError if the axis does not exist, n is not divisible, or positions do not ascend
+    Raises   ValueError if the axis does not exist, n is not divisible, or positions do not ascend;
+             TypeError if sections are not integers
 
     >>> import numpy as np
     >>> split_forward(np.array([1.0, 2.0, 3.0, 4.0]), sections=2, axis=0)[0]
@@ -125,18 +127,31 @@ def split_forward(x, *, sections, axis):
     xp = array_module(x)
     (axis,) = normalize_axes("split", (axis,), x.ndim)
     n = x.shape[axis]
-    if isinstance(sections, Integral):
+    if is_whole(sections):
         if sections < 1 or n % sections:
             raise ValueError(
                 f"split: axis {axis} of x {x.shape} has {n} entries, "
                 f"which cannot be cut into {sections} equal sections"
             )
     else:
-        sections = [int(position) for position in sections]
+        sections = _positions(sections)
         if sections != sorted(sections) or any(not 0 <= p <= n for p in sections):
             raise ValueError(f"split: positions {sections} must ascend within 0 … {n}")
     pieces = tuple(xp.split(x, sections, axis=axis))  # views: nothing is copied
     return pieces, (axis,)
+
+
+def _positions(sections):
+    """A sequence of integers as a list of Python's."""
+    try:
+        positions = list(sections)
+    except TypeError:  # a number that is no integer, None, an array without axes
+        positions = [sections]
+    if not all(map(is_whole, positions)):
+        raise TypeError(
+            f"split: sections must be an integer, or a sequence of integers, got {sections!r}"
+        )
+    return [int(position) for position in positions]
 
 
 def split_backward(grad_out, saved):
@@ -147,20 +162,29 @@ def split_backward(grad_out, saved):
 
 
 def concatenate_forward(*arrays, axis):
-    """Arrays joined end to end along an axis.
+    """Arrays joined end to end along an axis: one after the other, or all of them in one list.
 
     Shapes   (..., n_1, ...), (..., n_2, ...), ... equal elsewhere -> (..., n_1 + n_2 + ..., ...)
     Dtype    equal, kept
     Saves    nothing but the axis, the positions where the arrays meet and which are floating
-    Raises   ValueError if there is no array or shapes differ elsewhere; TypeError if dtypes differ
+    Raises   ValueError if there is no array or shapes differ elsewhere; TypeError if dtypes differ,
+             or something is not an array
 
     >>> import numpy as np
     >>> concatenate_forward(np.array([1.0]), np.array([2.0, 3.0]), axis=0)[0]
     array([1., 2., 3.])
     """
+    if len(arrays) == 1 and isinstance(arrays[0], (list, tuple)):
+        (arrays,) = arrays
     xp = array_module(*arrays)
     if not arrays:
         raise ValueError("concatenate: at least one array is needed")
+    for number, array in enumerate(arrays):
+        if not is_array(array):
+            raise TypeError(
+                f"concatenate: array {number} must be an array, got {type(array).__name__}: write "
+                "the arrays one after the other, or in one list, and the axis as axis=..."
+            )
     first = arrays[0]
     (axis,) = normalize_axes("concatenate", (axis,), first.ndim)
     rest = (*first.shape[:axis], *first.shape[axis + 1 :])

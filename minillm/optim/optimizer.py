@@ -1,5 +1,6 @@
 """What all optimisers share: parameter groups, state by name, saving and loading."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -8,6 +9,22 @@ import numpy as np
 from ..arguments import require_number
 from ..autograd import Tensor
 from ..backend import array_module, to_numpy
+
+
+def require_finite(where: str, name: str, value: Any, least: float = -math.inf) -> None:
+    """A number that a step can be computed with: neither NaN nor infinite, and not too small.
+
+    Raises   ValueError that names the argument, what it is and what it should be
+
+    >>> require_finite("SGD", "lr", math.inf, least=0)
+    Traceback (most recent call last):
+    ValueError: SGD: lr must be a finite number, got inf
+    """
+    require_number(where, name, value)
+    if not math.isfinite(value):
+        raise ValueError(f"{where}: {name} must be a finite number, got {value!r}")
+    if value < least:
+        raise ValueError(f"{where}: {name} must be at least {least:g}, got {value!r}")
 
 
 class Optimizer:
@@ -32,10 +49,10 @@ class Optimizer:
                 f"{type(self).__name__}: params is a {type(params).__name__}: write "
                 "model.named_parameters() or model.parameters()"
             )
-        params = [params] if isinstance(params, (Tensor, Mapping)) else list(params)
+        params = self._list("params", params)
         if not params:
             raise ValueError(f"{type(self).__name__}: there are no parameters to optimise")
-        if not isinstance(params[0], Mapping):
+        if not any(isinstance(entry, Mapping) for entry in params):
             params = [{"params": params}]
         self.run: Callable = map  # who carries out the updates; `fit` gives threads, for a while
         self.groups: list[dict[str, Any]] = []
@@ -44,14 +61,7 @@ class Optimizer:
         seen: set[int] = set()
         names: set[str] = set()
         for group in params:
-            unknown = set(group) - set(defaults) - {"params"}
-            if unknown:
-                raise ValueError(
-                    f"{type(self).__name__}: unknown option {', '.join(sorted(unknown))}; "
-                    f"a group may set {', '.join(defaults)}"
-                )
-            entries = group["params"]
-            entries = [entries] if isinstance(entries, Tensor) else entries
+            entries = self._entries(group, defaults)
             pairs = [self._pair(entry, i + len(names)) for i, entry in enumerate(entries)]
             for name, p in pairs:
                 if id(p) in seen or name in names:
@@ -63,9 +73,46 @@ class Optimizer:
         for group in self.groups:
             self.check(group)
 
+    def _list(self, what: str, params: Any) -> list[Any]:
+        """The parameters, or groups of them, as a list; one alone needs none."""
+        if isinstance(params, (Tensor, Mapping)):
+            return [params]
+        if not isinstance(params, Iterable) or isinstance(params, str):
+            raise TypeError(
+                f"{type(self).__name__}: {what} must be Tensors, such as model.named_parameters(), "
+                f"got {type(params).__name__}"
+            )
+        return list(params)
+
+    def _entries(self, group: Any, defaults: dict[str, Any]) -> list[Any]:
+        """The parameters of a group, whose options must be known."""
+        who = type(self).__name__
+        if not isinstance(group, Mapping):
+            raise TypeError(
+                f"{who}: params holds groups and a {type(group).__name__}: write it as a group of its "
+                'own, {"params": [...]}'
+            )
+        unknown = set(group) - set(defaults) - {"params"}
+        if unknown:
+            raise ValueError(
+                f"{who}: unknown option {', '.join(sorted(map(str, unknown)))}; "
+                f"a group may set {', '.join(defaults)}"
+            )
+        if "params" not in group:
+            raise ValueError(
+                f"{who}: a group has no parameters, only {', '.join(group) or 'nothing'}: write "
+                '{"params": [...], ...}'
+            )
+        return self._list("the params of a group", group["params"])
+
     @staticmethod
     def _pair(entry: Any, number: int) -> tuple[str, Tensor]:
         """A (name, parameter) pair; parameters without a name are numbered."""
+        if isinstance(entry, tuple) and (len(entry) != 2 or not isinstance(entry[0], str)):
+            raise TypeError(
+                "parameters with names must be pairs (name, Tensor), got a tuple of "
+                f"{', '.join(type(part).__name__ for part in entry) or 'nothing'}"
+            )
         name, p = entry if isinstance(entry, tuple) else (f"parameter.{number}", entry)
         if not isinstance(p, Tensor):
             raise TypeError(f"parameters must be Tensors, got {type(p).__name__} for {name!r}")
@@ -83,11 +130,7 @@ class Optimizer:
     def _require_at_least_0(self, group: dict[str, Any], *names: str) -> None:
         """Raise a ValueError that names the option, its value and what it should be."""
         for name in names:
-            require_number(type(self).__name__, name, group[name])
-            if not group[name] >= 0:
-                raise ValueError(
-                    f"{type(self).__name__}: {name} must be at least 0, got {group[name]!r}"
-                )
+            require_finite(type(self).__name__, name, group[name], least=0)
 
     @property
     def lr(self) -> float:
@@ -137,6 +180,7 @@ class Optimizer:
 
         Raises   ValueError that says what does not fit
         """
+        require_entries(type(self).__name__, state, "name", "steps", "groups", "state")
         if state["name"] != type(self).__name__ or len(state["groups"]) != len(self.groups):
             raise ValueError(
                 f"the saved optimiser is {state['name']} with {len(state['groups'])} groups, "
@@ -159,6 +203,25 @@ class Optimizer:
         self.steps, self.state = state["steps"], fresh
         for group, options in zip(self.groups, state["groups"], strict=True):
             group.update(options)
+
+
+def require_entries(who: str, state: Any, *names: str) -> None:
+    """What is loaded has the entries of a state_dict.
+
+    Raises   TypeError if it is no dictionary; ValueError that names what is missing
+
+    >>> require_entries("Schedule", {"steps": 3}, "steps", "base")
+    Traceback (most recent call last):
+    ValueError: Schedule: the saved state has no 'base': pass what state_dict() gave
+    """
+    if not isinstance(state, Mapping):
+        raise TypeError(
+            f"{who}: the saved state must be a dictionary, got {type(state).__name__}: pass what "
+            "state_dict() gave"
+        )
+    missing = ", ".join(repr(name) for name in names if name not in state)
+    if missing:
+        raise ValueError(f"{who}: the saved state has no {missing}: pass what state_dict() gave")
 
 
 def _plain(value: Any) -> Any:

@@ -15,8 +15,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ..arguments import require_number, require_whole
-from .optimizer import Optimizer
+from ..arguments import require_whole
+from .optimizer import Optimizer, require_entries, require_finite
 
 
 class Schedule:
@@ -51,13 +51,11 @@ class Schedule:
         require_whole("schedule", "warmup_steps", warmup_steps, least=0)
         if total_steps is not None:
             require_whole("schedule", "total_steps", total_steps, least=0)
-        require_number("schedule", "min_lr", min_lr)
+        require_finite("schedule", "min_lr", min_lr, least=0)
         if total_steps is not None and total_steps < warmup_steps:
             raise ValueError(
                 f"schedule: warmup_steps {warmup_steps} must be within 0 … total_steps {total_steps}"
             )
-        if min_lr < 0:
-            raise ValueError(f"schedule: min_lr must be at least 0, got {min_lr}")
         self.optimizer, self.shape = optimizer, shape
         self.warmup_steps, self.total_steps, self.min_lr = warmup_steps, total_steps, min_lr
         self.base = [group["lr"] for group in optimizer.groups]
@@ -95,6 +93,7 @@ class Schedule:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a state_dict."""
+        require_entries("Schedule", state, "steps", "base")
         self.steps, self.base = state["steps"], list(state["base"])
         self._apply()
 

@@ -178,3 +178,24 @@ def test_arrays_that_do_not_fit_are_refused(shapes, message):
 def test_a_batch_size_below_one_is_refused():
     with pytest.raises(ValueError, match="at least 1, got 0"):
         DataLoader((np.zeros(3),), 0)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        (
+            np.ones((4, 2)),
+            r"arrays must be a tuple of arrays, got ndarray: write \(x,\) for a single",
+        ),
+        (None, "arrays must be a tuple of arrays, got NoneType"),
+        (
+            (np.ones(3), None),
+            r"arrays\[1\] must be an array with a row for each example, got NoneType",
+        ),
+    ],
+)
+def test_one_array_is_not_taken_for_a_tuple_of_its_rows(arrays, message):
+    with pytest.raises(TypeError, match="DataLoader: " + message):
+        DataLoader(arrays, 2)
+    [(x,)] = DataLoader((np.ones((4, 2)),), 4)
+    assert x.shape == (4, 2)

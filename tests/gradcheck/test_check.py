@@ -7,8 +7,8 @@ import pytest
 
 import minillm
 import minillm.functional as F
-from minillm import Tensor, differentiable, ops
-from minillm.gradcheck import GradientSettings, check_function, check_gradients
+from minillm import Tensor, differentiable, nn, ops
+from minillm.gradcheck import GradientSettings, check_function, check_gradients, check_model
 
 
 def product_forward(x, y):
@@ -367,3 +367,76 @@ def test_the_callers_tensors_stay_as_they_are():
     assert x.dtype == np.float32
     np.testing.assert_array_equal(x.data, [1.0, 2.0])
     np.testing.assert_array_equal(x.grad, [7.0, 8.0])
+
+
+def test_the_array_of_a_tensor_is_checked():
+    x = Tensor([1.0, 2.0], requires_grad=True)
+    report = check_gradients(product_forward, right, x, Tensor([3.0, 4.0]))
+    assert report.passed, str(report)
+    assert [row.checked for row in report.inputs] == [2, 2]
+    np.testing.assert_array_equal(x.numpy(), np.float32([1.0, 2.0]))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "found"),
+    [
+        ((np.array([1, 2]), np.array([3, 4])), "got x int64, y int64"),
+        ((2.0, None), "got x float, y NoneType"),
+        ((), "got none at all"),
+    ],
+)
+def test_a_check_without_anything_to_compare_is_refused(inputs, found):
+    floats = r"must be an array of floats, such as np.array\(\[1.0, 2.0\]\)"
+    with pytest.raises(
+        ValueError, match=f"check_gradients: product has no input.*{found}.*{floats}"
+    ):
+        check_gradients(product_forward, right, *inputs)
+    with pytest.raises(ValueError, match=f"check_function: times has no input.*{found}.*{floats}"):
+        check_function(times, *inputs)
+
+
+def times(x, y):
+    return x * y
+
+
+def test_data_alone_is_nothing_to_compare():
+    logits, targets = np.array([1, 2]), np.array([0.5, 0.5])
+    loss = "binary_cross_entropy_with_logits"
+    with pytest.raises(
+        ValueError, match=f"check_gradients: {loss} has no input.*got logits int64:"
+    ):
+        check_gradients(
+            ops.binary_cross_entropy_with_logits_forward,
+            ops.binary_cross_entropy_with_logits_backward, logits, targets,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("returned", "found"),
+    [
+        (lambda x: x, "got ndarray"),
+        (lambda x: (x, (), 3), "got tuple of 3"),
+        (print, "got NoneType"),
+    ],
+)
+def test_a_forward_that_does_not_return_out_and_saved_is_told_so(returned, found):
+    """An array of two rows could be unpacked, so its type counts, not only its length."""
+    forward = lambda x: returned(x)  # noqa: E731
+    with pytest.raises(TypeError, match=rf"must return \(out, saved\), {found}"):
+        check_gradients(forward, right, np.ones((2, 3)))
+
+
+@pytest.mark.parametrize("out", [3.0, None, [Tensor([1.0])], (Tensor([1.0]), 3.0)])
+def test_a_function_that_returns_no_tensors_is_told_so(out):
+    with pytest.raises(TypeError, match="must return a Tensor or a tuple of Tensors, got "):
+        check_function(lambda x: out, Tensor([1.0]))
+
+
+def test_settings_of_another_kind_are_refused():
+    message = r"settings must be a GradientSettings, got {}: write settings=GradientSettings\("
+    with pytest.raises(TypeError, match="check_gradients: " + message.format("int")):
+        check_gradients(product_forward, right, *INPUTS, settings=3)
+    with pytest.raises(TypeError, match="check_function: " + message.format("dict")):
+        check_function(times, *INPUTS, settings={})
+    with pytest.raises(TypeError, match="check_model: " + message.format("float")):
+        check_model(nn.Linear(3, 2), np.ones((2, 3)), settings=1e-6)

@@ -152,3 +152,21 @@ def test_an_embedding_without_such_a_padding_row_is_refused(row):
         ValueError, match=r"padding_idx must be an integer within 0 … 4, or None, got"
     ):
         nn.Embedding(5, 3, padding_idx=row)
+
+
+@pytest.mark.parametrize("layer", [nn.LayerNorm, nn.RMSNorm])
+def test_a_norm_refuses_an_eps_without_a_root(layer):
+    for eps in (-1, "a", None, float("nan"), float("inf")):
+        message = f"{layer.__name__}: eps must be a finite number of at least 0, got {eps!r}"
+        with pytest.raises(ValueError, match=message):
+            layer(4, eps=eps)
+    assert layer(4, eps=0).eps == 0
+
+
+@pytest.mark.parametrize("layer", [nn.LayerNorm, nn.RMSNorm])
+def test_the_shape_of_a_norm_may_be_a_tuple_of_one_size(layer):
+    for shape in (3, (3,), [3]):
+        assert layer(shape).weight.shape == (3,)
+    for shape in ((3, 4), (), (0,), ("3",)):
+        with pytest.raises(ValueError, match="normalized_shape must be an integer of at least 1"):
+            layer(shape)

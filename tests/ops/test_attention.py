@@ -291,3 +291,18 @@ def test_a_mask_that_does_not_broadcast_is_named(rng, shape):
 def test_a_mask_that_is_not_boolean_is_refused_with_the_way_to_write_it(rng, dtype):
     with pytest.raises(TypeError, match=r"visible must be a boolean array.*write visible == 1"):
         both(*arrays(rng), visible=np.ones((T, S), dtype=dtype))
+
+
+def test_a_scale_that_is_no_number_is_refused(rng):
+    q, k, v = arrays(rng)
+    for scale in ("a", [0.5], np.ones(2)):
+        with pytest.raises(
+            TypeError, match="scaled_dot_product_attention: scale must be a number or "
+        ):
+            ops.scaled_dot_product_attention_forward(q, k, v, scale=scale)
+        with pytest.raises(
+            TypeError, match="attention_probabilities: scale must be a number or None"
+        ):
+            ops.attention_probabilities(q, k, scale=scale)
+    for scale in (0.5, np.float32(0.5), np.array(0.5)):
+        ops.scaled_dot_product_attention_forward(q, k, v, scale=scale)

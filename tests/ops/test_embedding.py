@@ -99,3 +99,10 @@ def test_scatter_add_adds_to_what_is_there():
     np.testing.assert_array_equal(target, [[21.0], [2.0], [53.0]])
     scatter_add(target, np.array([], dtype=int), np.zeros((0, 1)))
     np.testing.assert_array_equal(target, [[21.0], [2.0], [53.0]])
+
+
+@pytest.mark.parametrize("padding", [1.5, "a", True])
+def test_padding_that_is_no_integer_is_refused_by_forward(padding):
+    with pytest.raises(TypeError, match=f"padding_idx must be an integer or None, got {padding!r}"):
+        ops.embedding_forward(np.array([0]), np.ones((3, 2)), padding_idx=padding)
+    ops.embedding_forward(np.array([0]), np.ones((3, 2)), padding_idx=np.int64(1))

@@ -67,3 +67,11 @@ def test_where_and_its_gradient(rng):
 def test_wrong_inputs_are_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("condition", [np.ones(3), np.array([0, 1, 1]), True, None])
+def test_a_condition_that_is_not_boolean_is_told_what_to_write(condition):
+    with pytest.raises(TypeError, match=r"must be a boolean array .*write a comparison") as error:
+        ops.where_forward(np.ones(3), 0.0, condition=condition)
+    assert "True = x, False = y" in str(error.value)
+    assert "attend" not in str(error.value)

@@ -5,7 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from minillm import ops
+from minillm import Tensor, ops
+from minillm import functional as F
 
 
 def numbered(*shape):
@@ -229,3 +230,51 @@ def test_concatenate_refuses_nothing_and_what_does_not_fit():
         ops.concatenate_forward(np.ones(3), np.ones(3, dtype=np.float32), axis=0)
     with pytest.raises(ValueError, match="concatenate: axis 2 does not exist"):
         ops.concatenate_forward(np.ones((2, 3)), axis=2)
+
+
+@pytest.mark.parametrize("kind", [list, tuple])
+def test_concatenate_takes_one_list_as_numpy_and_pytorch_do(kind, rng):
+    a, b = rng.standard_normal((2, 3)), rng.standard_normal((4, 3))
+    expected = np.concatenate([a, b], axis=0)
+    out, saved = ops.concatenate_forward(kind([a, b]), axis=0)
+    np.testing.assert_array_equal(out, expected)
+    assert [g.shape for g in ops.concatenate_backward(out, saved)] == [(2, 3), (4, 3)]
+
+    x, y = Tensor(a, True), Tensor(b, True)
+    joined = F.concatenate(kind([x, y]), axis=0)
+    np.testing.assert_array_equal(joined.numpy(), expected)
+    (joined * expected).sum().backward()
+    np.testing.assert_array_equal(x.grad, a)
+    np.testing.assert_array_equal(y.grad, b)
+
+
+def test_concatenate_says_how_its_arrays_are_written(rng):
+    a = rng.standard_normal((2, 3))
+    x = Tensor(a, True)
+    for concatenate in (ops.concatenate_forward, F.concatenate):
+        with pytest.raises(
+            TypeError, match="concatenate: array 0 must be an array, got float: wri"
+        ):
+            concatenate(1.0, a, axis=0)
+        with pytest.raises(
+            TypeError, match="concatenate: array 1 must be an array, got int: write"
+        ):
+            concatenate([a, 1], axis=0)
+        with pytest.raises(ValueError, match="concatenate: at least one array is needed"):
+            concatenate([], axis=0)
+    with pytest.raises(TypeError, match=r"arrays\[0\] is a list of Tensors among other arguments"):
+        F.concatenate([x, x], x, axis=0)
+    with pytest.raises(
+        TypeError, match="concatenate: the option 'axis' is missing: write it by name"
+    ):
+        F.concatenate([x, x], 0)
+
+
+@pytest.mark.parametrize("sections", [[1.5], "a", 1.5, None, True, [True], np.array(2)])
+def test_split_does_not_round_its_sections(sections):
+    with pytest.raises(
+        TypeError, match="split: sections must be an integer, or a sequence of integ"
+    ):
+        ops.split_forward(np.ones((2, 4)), sections=sections, axis=1)
+    pieces, _ = ops.split_forward(np.ones((2, 4)), sections=np.array([1, 3]), axis=1)
+    assert [piece.shape[1] for piece in pieces] == [1, 2, 1]

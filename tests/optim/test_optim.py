@@ -125,6 +125,32 @@ def test_saved_state_continues_exactly(shape):
         (lambda p: Adam([p], eps=-1e-8), "eps"),
         (lambda p: AdamW([{"params": [p], "rate": 1.0}]), "unknown option rate"),
         (lambda p: AdamW([p], weight_decay=-0.1), "weight_decay"),
+        (lambda p: SGD([p], lr=math.inf), "SGD: lr must be a finite number, got inf"),
+        (lambda p: SGD([p], momentum=math.inf), "SGD: momentum must be a finite number, got inf"),
+        (lambda p: SGD([p], dampening=math.nan), "SGD: dampening must be a finite number, got nan"),
+        (
+            lambda p: AdamW([p], weight_decay=math.inf),
+            "AdamW: weight_decay must be a finite number",
+        ),
+        (lambda p: Adam([p], eps=math.inf), "Adam: eps must be a finite number, got inf"),
+        (
+            lambda p: schedule.cosine(SGD([p]), 0, 5, math.nan),
+            "min_lr must be a finite number, got n",
+        ),
+        (
+            lambda p: schedule.linear(SGD([p]), 0, 5, math.inf),
+            "min_lr must be a finite number, got i",
+        ),
+        (lambda p: schedule.cosine(SGD([p]), 0, 5, -1.0), "min_lr must be at least 0, got -1.0"),
+        (lambda p: SGD([{"lr": 1}]), "SGD: a group has no parameters, only lr: write {"),
+        (
+            lambda p: SGD([p]).load_state_dict({}),
+            "SGD: .* has no 'name', 'steps', 'groups', 'state'",
+        ),
+        (
+            lambda p: schedule.cosine(SGD([p])).load_state_dict({}),
+            "has no 'steps', 'base': pass what",
+        ),
         (lambda p: clip_grad_norm_([p], 0.0), "max_norm"),
     ],
 )
@@ -217,3 +243,30 @@ def test_a_frozen_weight_costs_no_gradient():
     layer(np.ones((2, 3), np.float32)).sum().backward()
     assert layer.weight.grad is None
     assert layer.bias.grad.tolist() == [2.0] * 4
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda p: SGD(None), r"SGD: params must be Tensors, such as .*\(\), got NoneType"),
+        (lambda p: Adam(3), "Adam: params must be Tensors, such as .*, got int"),
+        (lambda p: SGD([{"params": None}]), "the params of a group must be Tensors.*got NoneType"),
+        (
+            lambda p: SGD([{"params": [p]}, p * 1.0]),
+            "params holds groups and a Tensor: write it as a g",
+        ),
+        (
+            lambda p: SGD([p, {"params": [p]}]),
+            "params holds groups and a Parameter: write it as a gro",
+        ),
+        (lambda p: SGD([("a", p, 3)]), "must be pairs .*, got a tuple of str, Parameter, int"),
+        (lambda p: SGD([(p, "a")]), "must be pairs .*, got a tuple of Parameter, str"),
+        (
+            lambda p: SGD([p]).load_state_dict(None),
+            "SGD: the saved state must be a dictionary, got No",
+        ),
+    ],
+)
+def test_what_are_no_parameters(call, message):
+    with pytest.raises(TypeError, match=message):
+        call(parameter([1.0], [1.0]))

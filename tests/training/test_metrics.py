@@ -263,7 +263,8 @@ def test_rouge_of_nothing():
 
 def test_perplexity_and_bits_per_byte():
     assert t.perplexity(math.log(50)) == pytest.approx(50)
-    assert t.perplexity(1e6) == math.inf
+    assert t.perplexity(1e6) == t.perplexity(math.inf) == math.inf
+    assert math.isnan(t.perplexity(math.nan))
     assert t.bits_per_byte(3 * math.log(2), tokens=10, num_bytes=40) == pytest.approx(0.75)
     with pytest.raises(ValueError) as caught:
         t.bits_per_byte(1.0, tokens=3, num_bytes=0)

@@ -11,7 +11,7 @@ def perplexity(loss: float) -> float:
     >>> round(perplexity(math.log(10)), 6)
     10.0
     """
-    return math.exp(loss) if loss < 700 else math.inf
+    return math.inf if loss >= 700 else math.exp(loss)  # NaN, which is not above 700, stays NaN
 
 
 def bits_per_byte(loss: float, tokens: int, num_bytes: int) -> float:
