@@ -1,5 +1,6 @@
 """Checks of numbers that somebody gave, and the one sentence each failure gives."""
 
+import math
 from numbers import Integral, Real
 from typing import Any
 
@@ -35,14 +36,16 @@ def require_whole(where: str, name: str, value: Any, least: int = 1) -> None:
         raise ValueError(f"{where}: {name} must be an integer of at least {least}, got {value!r}")
 
 
-def require_number(where: str, name: str, value: Any) -> None:
-    """A number, whatever its size.
+def require_number(where: str, name: str, value: Any, least: float = -math.inf) -> None:
+    """A number to compute with: neither NaN nor infinite, and not too small.
 
-    Raises   ValueError that names the argument and what it is
+    Raises   ValueError that names the argument, what it is and what it should be
 
-    >>> require_number("SGD", "lr", "1e-3")
+    >>> require_number("SGD", "lr", "1e-3", least=0)
     Traceback (most recent call last):
-    ValueError: SGD: lr must be a number, got '1e-3'
+    ValueError: SGD: lr must be a finite number, got '1e-3'
     """
-    if not is_number(value):
-        raise ValueError(f"{where}: {name} must be a number, got {value!r}")
+    if not is_number(value) or not math.isfinite(value):
+        raise ValueError(f"{where}: {name} must be a finite number, got {value!r}")
+    if value < least:
+        raise ValueError(f"{where}: {name} must be at least {least:g}, got {value!r}")

@@ -47,9 +47,7 @@ def atomic_write(path: "str | Path") -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary.touch()
-        mode = (
-            temporary.stat().st_mode
-        )  # as the umask wants it; safetensors would let nobody else read
+        mode = temporary.stat().st_mode  # as the umask says; safetensors lets nobody else read
         yield temporary
         temporary.chmod(mode)
         with open(temporary, "rb+") as file:
@@ -257,10 +255,8 @@ class StoredArray:
         offset = self.start + first * width * kind.itemsize
         numbers = np.fromfile(self.path, kind, count=(last - first) * width, offset=offset)
         if first in (0, self.reached[0]):  # in turn, from the beginning
-            self.reached[:] = (
-                last,
-                zlib.crc32(numbers.view(np.uint8), self.reached[1] * (first > 0)),
-            )
+            before = self.reached[1] if first else 0
+            self.reached[:] = last, zlib.crc32(numbers.view(np.uint8), before)
             if last == self.shape[0]:
                 _compare(self.path, self.name, self.reached[1], self.sums)
         if self.dtype == "BF16":

@@ -136,10 +136,10 @@ def backpropagate(root, grad):
             if before is None:
                 grads[source] = grad_in
             elif source in owned:
-                before += grad_in
-                grads[source] = (
-                    before  # another object if it has no axes: NumPy's numbers are fixed
+                before += (
+                    grad_in  # another object where there are no axes: NumPy's numbers are fixed
                 )
+                grads[source] = before
             else:
                 grads[source] = before + grad_in
                 owned.add(source)

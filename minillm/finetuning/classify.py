@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import is_number, require_whole
+from ..arguments import is_number, require_number, require_whole
 from ..autograd import no_grad
 from ..data import LengthBatches
 from ..models import BertConfig, BertForSequenceClassification, BertModel
@@ -109,8 +109,7 @@ class FinetuneSettings:
             raise ValueError(
                 f"layerwise_decay must be within 0 < decay <= 1, got {self.layerwise_decay!r}"
             )
-        if not (is_number(self.weight_decay) and self.weight_decay >= 0):
-            raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay!r}")
+        require_number("FinetuneSettings", "weight_decay", self.weight_decay, least=0)
 
     @property
     def frozen(self) -> list[str]:

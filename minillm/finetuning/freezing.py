@@ -14,7 +14,7 @@ embedding) is at depth 0, layer i at depth i + 1, what comes after (last norm, h
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from ..arguments import require_number, require_whole
+from ..arguments import is_number, require_number, require_whole
 from ..nn import Module, ModuleList, Parameter
 from .modules import matches
 
@@ -174,14 +174,11 @@ def layerwise_groups(
     [('1.weight', 0.1, 0.01), ('1.bias', 0.1, 0.0), ('0.weight', 0.05, 0.01), ('0.bias', 0.05, 0.0)]
     >>> optimizer = AdamW(groups)
     """
-    for name, value in (("lr", lr), ("decay", decay), ("weight_decay", weight_decay)):
-        require_number("layerwise_groups", name, value)
-    if not lr > 0:
+    if not (is_number(lr) and lr > 0):
         raise ValueError(f"layerwise_groups: lr must be above 0, got {lr!r}")
-    if not 0 < decay <= 1:
+    if not (is_number(decay) and 0 < decay <= 1):
         raise ValueError(f"layerwise_groups: decay must be within 0 < decay <= 1, got {decay!r}")
-    if not weight_decay >= 0:
-        raise ValueError(f"layerwise_groups: weight_decay must be at least 0, got {weight_decay!r}")
+    require_number("layerwise_groups", "weight_decay", weight_decay, least=0)
     found = depths(model)
     top = max(found.values(), default=0)
     groups: dict[tuple[int, bool], list] = {}

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from ..arguments import is_number, is_whole, require_number
+from ..arguments import is_number, is_whole
 from ..backend import default_generator, to_numpy
 
 COLDEST = 1e-30  # logits divided by it are still far from the largest float64
@@ -37,11 +37,9 @@ def require_choices(
     repetition_penalty: float = 1.0,
 ) -> None:
     """Refuse options without meaning, with a ValueError that names the option."""
-    require_number("generate", "temperature", temperature)
-    require_number("generate", "repetition_penalty", repetition_penalty)
-    if not temperature >= COLDEST:
+    if not (is_number(temperature) and temperature >= COLDEST):
         raise ValueError(
-            f"temperature must be above 0 (at least {COLDEST:g}), got {temperature}: for the most "
+            f"temperature must be above 0 (at least {COLDEST:g}), got {temperature!r}: for the most "
             "probable token every time write do_sample=False"
         )
     if top_k is not None and (not is_whole(top_k) or top_k < 1):
@@ -53,9 +51,9 @@ def require_choices(
             f"top_p must be above 0 and at most 1, got {top_p!r}: it is the probability that the "
             "tokens to draw from have together"
         )
-    if not repetition_penalty > 0:
+    if not (is_number(repetition_penalty) and repetition_penalty > 0):
         raise ValueError(
-            f"repetition_penalty must be above 0, got {repetition_penalty}: 1 changes nothing, "
+            f"repetition_penalty must be above 0, got {repetition_penalty!r}: 1 changes nothing, "
             "1.2 makes repeated tokens less probable"
         )
 

@@ -20,13 +20,13 @@ import numpy as np
 
 from .. import functional as F
 from .. import ops
+from ..arguments import require_number
 from ..autograd import Tensor, unwrap
 from ..backend import beside, default_generator, to_numpy
 from ..nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList, Parameter
 from ..nn.arguments import (
     require_known,
     require_multiple,
-    require_positive,
     require_probability,
     require_sizes,
 )
@@ -82,7 +82,8 @@ class BertConfig:
             "BertConfig", "hidden_size", self.hidden_size,
             "num_attention_heads", self.num_attention_heads,
         )  # fmt: skip
-        require_positive(self, "layer_norm_eps", "initializer_range", or_zero=True)
+        for name in ("layer_norm_eps", "initializer_range"):
+            require_number("BertConfig", name, getattr(self, name), least=0)
         for name in ("hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout"):
             if getattr(self, name) is not None:
                 require_probability("BertConfig", name, getattr(self, name))

@@ -18,6 +18,7 @@ import numpy as np
 
 from .. import functional as F
 from .. import ops
+from ..arguments import require_number
 from ..autograd import Tensor
 from ..backend import beside, default_generator
 from ..generation import GenerationMixin, KVCache
@@ -25,7 +26,6 @@ from ..nn import Dropout, Embedding, LayerNorm, Linear, Module, ModuleList
 from ..nn.arguments import (
     require_known,
     require_multiple,
-    require_positive,
     require_probability,
     require_sizes,
 )
@@ -74,7 +74,8 @@ class GPT2Config:
         require_multiple("GPT2Config", "n_embd", self.n_embd, "n_head", self.n_head)
         if self.n_inner is not None:
             require_sizes("GPT2Config", n_inner=self.n_inner)
-        require_positive(self, "layer_norm_epsilon", "initializer_range", or_zero=True)
+        for name in ("layer_norm_epsilon", "initializer_range"):
+            require_number("GPT2Config", name, getattr(self, name), least=0)
         for name in ("resid_pdrop", "embd_pdrop", "attn_pdrop"):
             require_probability("GPT2Config", name, getattr(self, name))
         require_known(

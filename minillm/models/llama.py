@@ -26,6 +26,7 @@ import numpy as np
 
 from .. import debugging, ops
 from .. import functional as F
+from ..arguments import require_number
 from ..autograd import Tensor
 from ..backend import array_module, beside, default_generator, to_numpy
 from ..generation import GenerationMixin, KVCache
@@ -34,7 +35,6 @@ from ..nn import Embedding, Linear, Module, ModuleList, RMSNorm
 from ..nn.arguments import (
     require_known,
     require_multiple,
-    require_positive,
     require_probability,
     require_sizes,
 )
@@ -102,7 +102,8 @@ class LlamaConfig:
             "LlamaConfig", "num_attention_heads", self.num_attention_heads,
             "num_key_value_heads", self.num_key_value_heads,
         )  # fmt: skip
-        require_positive(self, "rms_norm_eps", "initializer_range", or_zero=True)
+        for name in ("rms_norm_eps", "initializer_range"):
+            require_number("LlamaConfig", name, getattr(self, name), least=0)
         require_probability("LlamaConfig", "attention_dropout", self.attention_dropout)
         require_known(self, hidden_act=("silu",))
         self._read_rope()
@@ -117,8 +118,10 @@ class LlamaConfig:
                 "known here, only 'default'"
             )
         self.rope_theta = given.get("rope_theta", self.rope_theta)
-        require_positive(self, "rope_theta")
+        require_number("LlamaConfig", "rope_theta", self.rope_theta)
         self.rope_theta = float(self.rope_theta)
+        if self.rope_theta <= 0:
+            raise ValueError(f"LlamaConfig: rope_theta must be above 0, got {self.rope_theta}")
         self.rope_parameters = self.rope_scaling = None
 
     def to_dict(self) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Checks of what layers are given, and the one sentence each failure gives."""
 
 import inspect
-import math
 from typing import Any
 
 from ..arguments import is_number, is_whole, require_whole
@@ -34,17 +33,6 @@ def require_known(config: Any, **known: tuple[Any, ...]) -> None:
         if value not in choices:
             right = ", ".join(map(repr, choices))
             raise ValueError(f"{type(config).__name__}: {name} {value!r} must be one of {right}")
-
-
-def require_positive(config: Any, *names: str, or_zero: bool = False) -> None:
-    """Entries of a config are finite numbers above 0."""
-    for name in names:
-        value, least = getattr(config, name), "at least" if or_zero else "above"
-        right = is_number(value) and (value >= 0 if or_zero else value > 0) and value < math.inf
-        if not right:
-            raise ValueError(
-                f"{type(config).__name__}: {name} must be a number {least} 0, got {value!r}"
-            )
 
 
 def require_probability(layer: str, name: str, p: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from .. import functional as F
-from ..arguments import is_number
+from ..arguments import require_number
 from ..autograd import Tensor
 from ..backend import default_generator
 from .arguments import is_row, require_probability, require_sizes
@@ -92,13 +92,6 @@ def _width(layer: str, normalized_shape: Any) -> int:
     return normalized_shape
 
 
-def _eps(layer: str, eps: Any) -> float:
-    """What stands under the root beside the variance: below 0 the root would not exist."""
-    if not is_number(eps) or not 0 <= eps < math.inf:
-        raise ValueError(f"{layer}: eps must be a finite number of at least 0, got {eps!r}")
-    return eps
-
-
 class LayerNorm(Module):
     """Layer normalization of the last axis.
 
@@ -118,7 +111,8 @@ class LayerNorm(Module):
         dtype: Any = np.float32,
     ) -> None:
         normalized_shape = _width("LayerNorm", normalized_shape)
-        self.eps = _eps("LayerNorm", eps)
+        require_number("LayerNorm", "eps", eps, least=0)  # it stands under a root
+        self.eps = eps
         self.weight = Parameter(np.ones(normalized_shape, dtype=dtype))
         self.bias = Parameter(np.zeros(normalized_shape, dtype=dtype)) if bias else None
 
@@ -145,7 +139,8 @@ class RMSNorm(Module):
         self, normalized_shape: int | tuple[int], eps: float = 1e-5, *, dtype: Any = np.float32
     ) -> None:
         normalized_shape = _width("RMSNorm", normalized_shape)
-        self.eps = _eps("RMSNorm", eps)
+        require_number("RMSNorm", "eps", eps, least=0)  # it stands under a root
+        self.eps = eps
         self.weight = Parameter(np.ones(normalized_shape, dtype=dtype))
 
     def forward(self, x: Tensor) -> Tensor:

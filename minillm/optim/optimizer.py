@@ -1,6 +1,5 @@
 """What all optimisers share: parameter groups, state by name, saving and loading."""
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -9,22 +8,6 @@ import numpy as np
 from ..arguments import require_number
 from ..autograd import Tensor
 from ..backend import array_module, to_numpy
-
-
-def require_finite(where: str, name: str, value: Any, least: float = -math.inf) -> None:
-    """A number that a step can be computed with: neither NaN nor infinite, and not too small.
-
-    Raises   ValueError that names the argument, what it is and what it should be
-
-    >>> require_finite("SGD", "lr", math.inf, least=0)
-    Traceback (most recent call last):
-    ValueError: SGD: lr must be a finite number, got inf
-    """
-    require_number(where, name, value)
-    if not math.isfinite(value):
-        raise ValueError(f"{where}: {name} must be a finite number, got {value!r}")
-    if value < least:
-        raise ValueError(f"{where}: {name} must be at least {least:g}, got {value!r}")
 
 
 class Optimizer:
@@ -130,7 +113,7 @@ class Optimizer:
     def _require_at_least_0(self, group: dict[str, Any], *names: str) -> None:
         """Raise a ValueError that names the option, its value and what it should be."""
         for name in names:
-            require_finite(type(self).__name__, name, group[name], least=0)
+            require_number(type(self).__name__, name, group[name], least=0)
 
     @property
     def lr(self) -> float:

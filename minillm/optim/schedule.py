@@ -15,8 +15,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ..arguments import require_whole
-from .optimizer import Optimizer, require_entries, require_finite
+from ..arguments import require_number, require_whole
+from .optimizer import Optimizer, require_entries
 
 
 class Schedule:
@@ -51,7 +51,7 @@ class Schedule:
         require_whole("schedule", "warmup_steps", warmup_steps, least=0)
         if total_steps is not None:
             require_whole("schedule", "total_steps", total_steps, least=0)
-        require_finite("schedule", "min_lr", min_lr, least=0)
+        require_number("schedule", "min_lr", min_lr, least=0)
         if total_steps is not None and total_steps < warmup_steps:
             raise ValueError(
                 f"schedule: warmup_steps {warmup_steps} must be within 0 … total_steps {total_steps}"

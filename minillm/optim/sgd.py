@@ -12,8 +12,9 @@ gradient g, learning rate lr, weight decay w, momentum mu and dampening d:
 from collections.abc import Iterable
 from typing import Any
 
+from ..arguments import require_number
 from ..autograd import Tensor
-from .optimizer import Optimizer, require_finite
+from .optimizer import Optimizer
 
 
 class SGD(Optimizer):
@@ -55,7 +56,7 @@ class SGD(Optimizer):
         """Raise a ValueError if an option of the group has no meaning."""
         super().check(group)
         self._require_at_least_0(group, "momentum")
-        require_finite(type(self).__name__, "dampening", group["dampening"])
+        require_number(type(self).__name__, "dampening", group["dampening"])
         if group["nesterov"] and (group["momentum"] == 0 or group["dampening"] != 0):
             raise ValueError("SGD: nesterov needs a momentum above 0 and no dampening")
 

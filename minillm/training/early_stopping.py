@@ -82,9 +82,7 @@ class EarlyStopping:
         restore_best: bool = True,
     ) -> None:
         require_whole("EarlyStopping", "patience", patience)
-        require_number("EarlyStopping", "min_delta", min_delta)
-        if not 0 <= min_delta < math.inf:
-            raise ValueError(f"EarlyStopping: min_delta must be 0 or more, got {min_delta}")
+        require_number("EarlyStopping", "min_delta", min_delta, least=0)
         mode = _mode_of(monitor) if mode is None else mode
         if mode not in MODES:
             raise ValueError(f'EarlyStopping: mode must be "min" or "max", got {mode!r}')

@@ -37,27 +37,28 @@ from ..backend import (
     default_generator,
     generator_of_this_thread,
     host_number,
-    host_numbers,
     usable_cores,
 )
 from ..nn import evaluating
 from ..nn.module import named_generators
-from .objective import count_targets, count_tokens, forward_batch, split_batch, terms_of
+from .objective import (
+    LossSum,
+    count_targets,
+    count_tokens,
+    forward_batch,
+    split_batch,
+    terms_of,
+)
 
 PAYS = 2**29  # parameters x positions of a batch, from which on two threads beat one
 MOST = 8  # workers that are chosen by themselves: each of them holds a gradient of the whole model
-
-
-TERMS = 2  # as many means as the loss of a model is the sum of: BERT's pre-training has two
 
 
 class _Part(NamedTuple):
     """What forward made of one part of a batch; the defaults are a part without targets."""
 
     output: Any = None
-    means: tuple[Any, ...] = ()  # the loss is their sum, mostly of one; to be differentiated
-    values: np.ndarray = np.zeros(TERMS)
-    targets: np.ndarray = np.zeros(TERMS)
+    terms: Any = ()  # the means that the loss is the sum of, mostly one, each with its targets
 
 
 class BatchGradient:
@@ -115,23 +116,23 @@ class BatchGradient:
         parts = split_batch(batch, self.parts, self.loss)
         mine = parts[self.first : self.first + self.workers]
         done = self._each(self._forward, mine, [seed] * self.workers)
-        sums = np.concatenate([
-            sum(p.values * p.targets for p in done),
-            sum(p.targets for p in done),
-        ])
-        sums, targets = np.split(self.ranks.sum(sums) if self.ranks else sums, 2)
-        if (
-            not targets.any()
-        ):  # as in one process: zeros, which still move an optimiser with momentum
+        whole = LossSum()
+        for part in done:
+            if part.terms:
+                whole.add(part.terms)
+        if self.ranks:
+            whole.over(self.ranks)
+        if not whole.targets.any():  # as in one process: zeros, which still move a momentum
             output, mean = forward_batch(self.replicas[0], batch, self.loss)
             (mean * self._share(0)).backward()
             return host_number(mean.data), 0, [(batch, output)]
-        once = np.where(targets, targets, 1)  # a mean over nothing is 0, and its weight, too
-        self._each(_backward, done, [self._share(float(targets[0])) / once] * self.workers)
+        targets = float(whole.targets[0])
+        weights = self._share(targets) / whole.counts  # 1 / n of (2), for each mean
+        self._each(_backward, done, [weights.tolist()] * self.workers)
         pairs = [
             (part, made.output) for part, made in zip(mine, done, strict=True) if part is not None
         ]
-        return float((sums / once).sum()), float(targets[0]), pairs
+        return whole.value, targets, pairs
 
     def _share(self, targets: float) -> float:
         """The weight of a batch, until it is known how many targets all batches of the step have."""
@@ -169,11 +170,7 @@ class BatchGradient:
             return _Part()
         with generator_of_this_thread(np.random.default_rng([seed, self.first + number])):
             output, mean = forward_batch(model, part, self.loss)
-        means, counts = zip(*terms_of(output, mean, part, self.loss), strict=True)
-        made = _Part(output, means, np.zeros(TERMS), np.zeros(TERMS))
-        made.values[: len(means)] = host_numbers([mean.data for mean in means])
-        made.targets[: len(means)] = counts
-        return made
+        return _Part(output, terms_of(output, mean, part, self.loss))
 
     def _collect(self) -> None:
         """Sum (2) over the replicas, in their order, into the model."""
@@ -197,10 +194,9 @@ class BatchGradient:
         self._each(add_up)
 
 
-def _backward(number: int, part: _Part, share: np.ndarray) -> None:
-    weights = (share * part.targets).tolist()  # n_k / n of (2), for each mean
-    losses = [mean * weight for mean, weight in zip(part.means, weights, strict=False)]
-    if losses:
+def _backward(number: int, part: _Part, weights: list[float]) -> None:
+    losses = [mean * (w * n) for (mean, n), w in zip(part.terms, weights, strict=False)]
+    if losses:  # (2), with n_k / n as w * n
         functools.reduce(operator.add, losses).backward()
 
 
@@ -317,16 +313,13 @@ def _both_sides(model: Any, loss: Callable | None, batch: Any, parts: int, seed:
     with no_grad(), evaluating(model), generator_of_this_thread(apart):
         output, mean = forward_batch(model, batch, loss)
         whole, counted = host_number(mean.data), getattr(output, "num_targets", None) is not None
-        sums, sizes, targets = np.zeros(TERMS), np.zeros(TERMS), np.zeros(TERMS)
+        found, size = LossSum(), 0.0
         for part in filter(None, split_batch(batch, parts, loss)):
             output, mean = forward_batch(model, part, loss)
-            for i, (term, count) in enumerate(terms_of(output, mean, part, loss)):
-                sums[i] += count * host_number(term.data)
-                sizes[i] += count * abs(host_number(term.data))
-                targets[i] += count
-    if not targets.any():
+            terms = terms_of(output, mean, part, loss)
+            found.add(terms)
+            size = max(size, sum(abs(host_number(mean.data)) for mean, _ in terms))
+    if not found.targets.any():
         return _Sides(whole, whole, True, 0, counted)
-    once = np.where(targets, targets, 1)
-    total = float((sums / once).sum())
-    differ = abs(total - whole) > 1e-5 * (sizes / once).sum()  # not for NaN: training reports that
-    return _Sides(whole, total, not differ, float(targets[0]), counted)
+    differ = abs(found.value - whole) > 1e-5 * size  # not for NaN: training reports that
+    return _Sides(whole, found.value, not differ, float(found.targets[0]), counted)

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from ..allocator import keep_freed_memory
 from ..arguments import is_number, is_whole, require_whole
 from ..autograd import Tensor, no_grad
-from ..backend import array_module, default_generator, host_numbers, to_numpy
+from ..backend import array_module, default_generator, to_numpy
 from ..cluster import Ranks
 from ..data import DataLoader
 from ..debugging import debug
@@ -29,9 +29,9 @@ from ..optim import Optimizer
 from ..optim.clipping import clip_and_read
 from .checkpoint import INDEX, load_checkpoint, save_checkpoint
 from .early_stopping import EarlyStopping
-from .gradients import TERMS, BatchGradient, choose_workers, require_mean_loss
+from .gradients import BatchGradient, choose_workers, require_mean_loss
 from .history import History
-from .objective import count_tokens, forward_batch, logits_of, target_of, terms_of
+from .objective import LossSum, count_tokens, forward_batch, logits_of, target_of, terms_of
 
 
 class NonFiniteLossError(FloatingPointError):
@@ -219,24 +219,22 @@ def evaluate(
     _check_functions("evaluate", loss, metrics)
     batches = DataLoader(data, batch_size, shuffle=False) if _is_arrays(data) else data
     shared = ranks and not metrics
-    sums, counts = np.zeros(TERMS), np.zeros(TERMS)
+    found = LossSum()
     logits, targets = [], []
     with no_grad(), evaluating(model):
         for batch in itertools.islice(
             batches, *((ranks.rank, None, ranks.size) if shared else (None,))
         ):
             output, value = forward_batch(model, batch, loss)
-            means, weights = zip(*terms_of(output, value, batch, loss), strict=True)
-            sums[: len(means)] += np.multiply(host_numbers([m.data for m in means]), weights)
-            counts[: len(means)] += weights
+            found.add(terms_of(output, value, batch, loss))
             if metrics:
                 logits.append(logits_of(output).numpy())
                 targets.append(np.asarray(target_of(batch)))
     if shared:
-        sums, counts = np.split(ranks.sum([*sums, *counts]), 2)
-    if not counts.any():
+        found.over(ranks)
+    if not found.targets.any():
         raise ValueError("evaluate: there is no data: no batch, or every target is ignored")
-    result = {"loss": float((sums / np.where(counts, counts, 1)).sum())}
+    result = {"loss": found.value}
     if metrics:
         whole = np.concatenate(logits), np.concatenate(targets)
         result |= {name: float(metric(*whole)) for name, metric in metrics.items()}

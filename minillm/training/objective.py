@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 
 from ..autograd import Tensor, unwrap
-from ..backend import array_module, is_array, to_numpy
+from ..backend import array_module, host_numbers, is_array, to_numpy
 
+TERMS = 2  # as many means as the loss of a model is the sum of: BERT's pre-training has two
 IGNORED = -100  # the label that says: no target here
 
 
@@ -101,6 +102,43 @@ def terms_of(
     own_loss = loss is None or isinstance(batch, dict)
     terms = getattr(output, "terms", ()) if own_loss else ()
     return list(terms) or [(mean, count_targets(output, batch, loss))]
+
+
+class LossSum:
+    """The loss over several batches or parts: each of its means over all targets it has there.
+
+    sums, targets   of each mean, of which there are at most TERMS
+
+    >>> found = LossSum()
+    >>> found.add([(Tensor(2.0), 3)])
+    >>> found.add([(Tensor(4.0), 1)])
+    >>> found.value
+    2.5
+    """
+
+    def __init__(self) -> None:
+        self.sums, self.targets = np.zeros(TERMS), np.zeros(TERMS)
+
+    def add(self, terms: list[tuple[Tensor, float]]) -> None:
+        """Add those of one batch; the device is asked once."""
+        means, counts = zip(*terms, strict=True)
+        self.sums[: len(means)] += np.multiply(host_numbers([m.data for m in means]), counts)
+        self.targets[: len(means)] += counts
+
+    def over(self, ranks: Any) -> "LossSum":
+        """That of all processes together."""
+        self.sums, self.targets = np.split(ranks.sum([*self.sums, *self.targets]), 2)
+        return self
+
+    @property
+    def counts(self) -> np.ndarray:
+        """The targets to divide by: a mean over nothing is 0."""
+        return np.where(self.targets, self.targets, 1)
+
+    @property
+    def value(self) -> float:
+        """The sum of the means."""
+        return float((self.sums / self.counts).sum())
 
 
 def options_of(loss: Any) -> dict[str, Any]:

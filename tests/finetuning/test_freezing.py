@@ -99,7 +99,7 @@ def test_a_list_in_the_place_of_patterns_and_a_rate_that_is_none():
         TypeError, match=r'must be a text, got list: write several as freeze\(model, "'
     ):
         freeze(gpt2(), ["transformer.wte", "transformer.wpe"])
-    with pytest.raises(ValueError, match="layerwise_groups: lr must be a number, got 'a'"):
+    with pytest.raises(ValueError, match="layerwise_groups: lr must be above 0, got 'a'"):
         layerwise_groups(gpt2(), "a")
 
 

@@ -157,7 +157,7 @@ def test_an_embedding_without_such_a_padding_row_is_refused(row):
 @pytest.mark.parametrize("layer", [nn.LayerNorm, nn.RMSNorm])
 def test_a_norm_refuses_an_eps_without_a_root(layer):
     for eps in (-1, "a", None, float("nan"), float("inf")):
-        message = f"{layer.__name__}: eps must be a finite number of at least 0, got {eps!r}"
+        message = f"{layer.__name__}: eps must be (a finite number|at least 0), got {eps!r}"
         with pytest.raises(ValueError, match=message):
             layer(4, eps=eps)
     assert layer(4, eps=0).eps == 0

@@ -225,8 +225,8 @@ def test_a_new_training_replaces_the_best_weights_of_an_old_one(tmp_path, whole)
         ({"patience": 0}, "patience must be an integer of at least 1, got 0"),
         ({"patience": 2.5}, "patience must be an integer of at least 1, got 2.5"),
         ({"patience": True}, "patience must be an integer of at least 1, got True"),
-        ({"min_delta": -1}, "min_delta must be 0 or more, got -1"),
-        ({"min_delta": math.nan}, "min_delta must be 0 or more"),
+        ({"min_delta": -1}, "min_delta must be at least 0, got -1"),
+        ({"min_delta": math.nan}, "min_delta must be a finite number"),
         ({"mode": "auto"}, 'mode must be "min" or "max", got \'auto\''),
     ],
 )
